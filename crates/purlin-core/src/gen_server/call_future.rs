@@ -1,0 +1,297 @@
+//! The future of a call: in place if it can be, through the mailbox otherwise.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::call::cycle::{self, Waits};
+use crate::call::error::{CallError, CallErrorKind, Details};
+use crate::call::slot::{self, Waiter};
+use crate::gen_server::direct::{self, Attempt};
+use crate::gen_server::message;
+use crate::gen_server::refs::{Found, Target};
+use crate::gen_server::traits::{CallFor, GenServer};
+use crate::node::current;
+use crate::process::cell::{Proc, ProcRef, Rejected};
+use crate::process::report;
+use crate::process::run::{BUDGET, packed};
+use crate::sync::Ordering;
+use crate::timer::Alarm;
+
+/// The deadline of a call unless another one is given: OTP's 5 seconds.
+pub const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A call under way, with limits to set before it is awaited. Returned by generated client methods.
+pub trait Call<R>: Future<Output = Result<R, CallError>> + Send + Sized {
+    /// Waits for this long at most, instead of 5 s.
+    fn timeout(self, limit: Duration) -> Self;
+    /// Waits for as long as it takes, or until the server ends.
+    fn infinity(self) -> Self;
+}
+
+/// A call under way; from [`Ref::call`](crate::Ref::call). Nothing happens before it is polled.
+#[must_use = "a call is made when it is awaited; no reply needed? use `.cast(..)`"]
+pub struct CallFuture<'a, S: GenServer, M, R> {
+    target: &'a Target<S>,
+    message: Option<M>,
+    start: fn(&mut Self, &mut Context<'_>) -> Poll<Result<R, CallError>>,
+    waiting: Option<Box<Waiting<R>>>,
+    /// In milliseconds, rounded up; `u64::MAX` for no limit.
+    limit: u64,
+    location: &'static Location<'static>,
+    reply: PhantomData<fn() -> R>,
+}
+
+/// What a call that became a message, or whose handler waits, needs.
+struct Waiting<R> {
+    waiter: Option<Waiter<R>>,
+    proc: ProcRef,
+    waits: Option<Waits>,
+    alarm: Option<Alarm>,
+    since: Duration,
+    /// The mailbox was full: the message is still to be sent.
+    to_send: bool,
+}
+
+impl<S: GenServer, M, R> Unpin for CallFuture<'_, S, M, R> {}
+
+impl<'a, S: GenServer, M, R: Send + 'static> CallFuture<'a, S, M, R> {
+    #[track_caller]
+    #[inline]
+    pub(crate) fn new<K: 'static>(target: &'a Target<S>, message: M) -> Self
+    where
+        M: CallFor<S, K, Reply = R>,
+    {
+        CallFuture {
+            target,
+            message: Some(message),
+            start: start::<S, M, K>,
+            waiting: None,
+            limit: DEFAULT_CALL_TIMEOUT.as_millis() as u64,
+            location: Location::caller(),
+            reply: PhantomData,
+        }
+    }
+
+    /// Waits for this long at most, instead of 5 s. A call to an idle server whose handler does not wait is done before any limit.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.limit = u64::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX - 1).min(u64::MAX - 1);
+        self
+    }
+
+    /// Waits for as long as it takes, or until the server ends.
+    pub fn infinity(mut self) -> Self {
+        self.limit = u64::MAX;
+        self
+    }
+
+    #[cold]
+    fn error(&self, kind: CallErrorKind, proc: Option<&Proc>) -> CallError {
+        let elapsed = match (&self.waiting, proc) {
+            (Some(waiting), Some(proc)) => proc.node.now().saturating_sub(waiting.since),
+            _ => Duration::ZERO,
+        };
+        CallError(Box::new(Details {
+            kind,
+            pid: proc.map(Proc::pid),
+            name: self.target.name(),
+            server: std::any::type_name::<S>(),
+            request: std::any::type_name::<M>(),
+            location: self.location,
+            elapsed,
+            queue: proc.map(|p| p.mailbox.lock().queue.len()),
+        }))
+    }
+
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, CallError>> {
+        if self.waiting.as_ref().is_some_and(|w| w.to_send) {
+            let sent = (self.start)(self, cx);
+            if sent.is_ready() {
+                return sent;
+            }
+        }
+        let Some(waiting) = self.waiting.as_mut() else { return Poll::Pending };
+        let outcome = match waiting.waiter.as_mut().map(|w| w.poll(cx)) {
+            Some(Poll::Ready(Some(reply))) => Ok(reply),
+            Some(Poll::Ready(None)) => Err(match waiting.proc.mailbox.exit_reason() {
+                Some(reason) => CallErrorKind::Exit(reason),
+                None => CallErrorKind::NoReply,
+            }),
+            _ => {
+                let limit = self.limit;
+                if limit == u64::MAX {
+                    return Poll::Pending;
+                }
+                let node = &waiting.proc.node;
+                let at = waiting.since + Duration::from_millis(limit).min(crate::timer::LONGEST);
+                let alarm = waiting.alarm.get_or_insert_with(|| Alarm::at(node.clone(), at));
+                match alarm.poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(()) => Err(CallErrorKind::Timeout),
+                }
+            }
+        };
+        let proc = waiting.proc.clone();
+        let result = outcome.map_err(|kind| self.error(kind, Some(&proc)));
+        self.waiting = None;
+        Poll::Ready(result)
+    }
+}
+
+/// A task that makes one call after another without ever waiting gives way now and then.
+#[inline]
+fn give_way(cx: &mut Context<'_>) -> bool {
+    let spent = current::tls(|t| {
+        let n = t.calls.get() + 1;
+        t.calls.set(n);
+        n >= BUDGET
+    });
+    if spent {
+        current::tls(|t| t.calls.set(0));
+        cx.waker().wake_by_ref();
+    }
+    spent
+}
+
+/// The first poll: finds the server, runs the call or sends it.
+fn start<S: GenServer, M: CallFor<S, K>, K: 'static>(
+    this: &mut CallFuture<'_, S, M, M::Reply>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<M::Reply, CallError>> {
+    let target = this.target;
+    match target.find() {
+        Found::Here(proc) => run::<S, M, K>(this, proc, cx),
+        Found::Named(proc) => run::<S, M, K>(this, &proc, cx),
+        Found::Nobody => Poll::Ready(Err(this.error(CallErrorKind::NoProc, None))),
+        Found::NoNode => Poll::Ready(Err(this.error(CallErrorKind::NoNode, None))),
+        Found::WrongType => Poll::Ready(Err(this.error(CallErrorKind::WrongType, None))),
+    }
+}
+
+#[inline]
+fn run<S: GenServer, M: CallFor<S, K>, K: 'static>(
+    this: &mut CallFuture<'_, S, M, M::Reply>,
+    proc: &ProcRef,
+    cx: &mut Context<'_>,
+) -> Poll<Result<M::Reply, CallError>> {
+    let Some(message) = this.message.take() else { return Poll::Pending };
+    if give_way(cx) {
+        this.message = Some(message);
+        return Poll::Pending;
+    }
+    if direct::possible(proc) && this.waiting.is_none() {
+        match direct::call::<S, M, K>(proc, message) {
+            Attempt::Done(reply) => return Poll::Ready(Ok(reply)),
+            Attempt::Later(waiter) => {
+                let waits = if waiter.is_deferred() { None } else { cycle::publish(proc) };
+                let since = proc.node.now();
+                this.waiting =
+                    Some(Box::new(Waiting { waiter: Some(waiter), proc: proc.clone(), waits, alarm: None, since, to_send: false }));
+                return this.poll_waiting(cx);
+            }
+            Attempt::Refused(message) => return queue::<S, M, K>(this, message, proc, cx),
+        }
+    }
+    queue::<S, M, K>(this, message, proc, cx)
+}
+
+/// Sends the call as a message.
+fn queue<S: GenServer, M: CallFor<S, K>, K: 'static>(
+    this: &mut CallFuture<'_, S, M, M::Reply>,
+    message: M,
+    proc: &ProcRef,
+    cx: &mut Context<'_>,
+) -> Poll<Result<M::Reply, CallError>> {
+    let caller = current::with_current(packed).unwrap_or(0);
+    if this.waiting.is_none() {
+        if caller != 0 && current::with_current(|me| std::ptr::eq(me, &**proc)) == Some(true) {
+            return Poll::Ready(Err(this.error(CallErrorKind::CallingSelf, Some(proc))));
+        }
+        let waits = cycle::publish(proc);
+        if waits.is_some()
+            && let Some(cycle) = current::with_current(|me| cycle::find(&me.node, me, proc)).flatten()
+        {
+            drop(waits);
+            return Poll::Ready(Err(this.error(CallErrorKind::Deadlock(cycle), Some(proc))));
+        }
+        proc.node.0.counters.queued_calls.fetch_add(1, Ordering::Relaxed);
+        let since = proc.node.now();
+        this.waiting = Some(Box::new(Waiting { waiter: None, proc: proc.clone(), waits, alarm: None, since, to_send: true }));
+    }
+    let mut message = message;
+    // Waiting for room is announced before the second attempt: room made in between wakes.
+    for announced in [false, true] {
+        let (waiter, replier) = slot::pair();
+        match proc.push(message::call::<S, M, K>(message, replier, caller)) {
+            Ok(()) => return sent(this, waiter, cx),
+            Err(evicted @ Rejected::Evicted(_)) => {
+                report::rejected(proc, evicted);
+                return sent(this, waiter, cx);
+            }
+            Err(Rejected::Closed(envelope)) => {
+                drop(envelope);
+                return Poll::Ready(Err(this.error(CallErrorKind::NoProc, Some(proc))));
+            }
+            Err(Rejected::Full(envelope)) => {
+                let back = envelope.downcast::<message::CallMsg<M, M::Reply>>().ok().map(|c| c.message);
+                let Some(back) = back else { unreachable!("packed as a call just above") };
+                if !direct::waits_for_room(proc) {
+                    drop(back);
+                    proc.node.0.counters.dropped.fetch_add(1, Ordering::Relaxed);
+                    return Poll::Ready(Err(this.error(CallErrorKind::MailboxFull, Some(proc))));
+                }
+                message = back;
+                if !announced && let Some(bound) = proc.mailbox.lock().bound.as_mut() {
+                    bound.wait(cx.waker());
+                }
+            }
+        }
+    }
+    // Still full: the message stays with the caller, whose deadline runs.
+    this.message = Some(message);
+    let Some(waiting) = this.waiting.as_mut() else { return Poll::Pending };
+    waiting.to_send = true;
+    Poll::Pending
+}
+
+fn sent<S: GenServer, M, R: Send + 'static>(
+    this: &mut CallFuture<'_, S, M, R>,
+    waiter: Waiter<R>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<R, CallError>> {
+    if let Some(waiting) = this.waiting.as_mut() {
+        waiting.waiter = Some(waiter);
+        waiting.to_send = false;
+    }
+    this.poll_waiting(cx)
+}
+
+impl<S: GenServer, M, R: Send + 'static> Future for CallFuture<'_, S, M, R> {
+    type Output = Result<R, CallError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if this.waiting.is_none() { (this.start)(this, cx) } else { this.poll_waiting(cx) }
+    }
+}
+
+impl<S: GenServer, M: Send, R: Send + 'static> Call<R> for CallFuture<'_, S, M, R> {
+    fn timeout(self, limit: Duration) -> Self {
+        CallFuture::timeout(self, limit)
+    }
+
+    fn infinity(self) -> Self {
+        CallFuture::infinity(self)
+    }
+}
+
+/// Calls a target; for generated client methods.
+#[doc(hidden)]
+#[track_caller]
+pub fn call<S: GenServer, M: CallFor<S, K>, K: 'static>(target: &Target<S>, message: M) -> CallFuture<'_, S, M, M::Reply> {
+    CallFuture::new::<K>(target, message)
+}

@@ -1,0 +1,272 @@
+//! Calls in place: the handler runs on the caller's thread, under the server's run lock.
+//!
+//! The server is idle and its mailbox empty, which means that everything the caller sent before has been handled: order holds. Conditions:
+//! the caller's thread is inside the node's runtime, calls in place are not nested too deeply, and no bit of the state word speaks against
+//! it. Casts never run in place. What a handler asks for (stop, continue, timeout) is only marked; the server's own activation does
+//! it: `terminate` and the end of a process never run on a caller's stack.
+//!
+//! # Slow handlers
+//! One of 32 calls in place is timed. When the moving average passes 10 µs the server's calls are queued from then on, so that a call's
+//! deadline means what it says and one caller does not do the work of others; while they are queued, one of 16 is timed, and below 5 µs
+//! calls in place come back. A simulated node, where real time must not matter, decides by its random source instead, per call.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::call::cycle;
+use crate::call::slot::{self, Waiter};
+use crate::gen_server::frame::BoxFrame;
+use crate::gen_server::message::{self, CallFrame};
+use crate::gen_server::server::{self, Server};
+use crate::gen_server::shape::Flow;
+use crate::gen_server::start::Deeper;
+use crate::gen_server::traits::{CallFor, GenServer};
+use crate::node::builder::CallPath;
+use crate::node::current;
+use crate::process::cell::{BOUNDED, Proc, SLOW};
+use crate::process::exit_reason::ExitReason;
+use crate::process::panic;
+use crate::process::run::packed;
+use crate::process::word::{BUSY, HELD, WOKEN};
+use crate::sync::Ordering;
+
+/// How deeply calls in place may be nested; each level is a stack frame of the caller's thread.
+pub(crate) const MAX_DEPTH: u32 = 8;
+const SAMPLE: u32 = 32;
+const TOO_SLOW: Duration = Duration::from_micros(10);
+const QUICK_AGAIN: Duration = Duration::from_micros(5);
+
+/// What came of an attempt.
+pub(crate) enum Attempt<M, R> {
+    Done(R),
+    /// The handler runs, or the server ends: the answer comes through this slot.
+    Later(Waiter<R>),
+    /// The server cannot be run here and now.
+    Refused(M),
+}
+
+/// May calls of this process's node be made on this thread, as far as that can be told without looking at the server?
+#[inline]
+pub(crate) fn possible(proc: &Proc) -> bool {
+    if !current::may_run_in_place(proc.pid().node_index()) || current::tls(|t| t.depth.get()) >= MAX_DEPTH {
+        return false;
+    }
+    // The seed chooses the path of a simulated call.
+    !(proc.node.is_simulated() && proc.node.0.settings.call_path == CallPath::Adaptive && proc.node.random() & 1 == 0)
+}
+
+/// Runs a call in place if the server is idle.
+#[inline]
+pub(crate) fn call<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, message: M) -> Attempt<M, M::Reply> {
+    if M::READ {
+        if !proc.word.try_read() {
+            return Attempt::Refused(message);
+        }
+        return read::<S, M, K>(proc, message);
+    }
+    if !proc.word.try_enter() {
+        return Attempt::Refused(message);
+    }
+    exclusive::<S, M, K>(proc, message)
+}
+
+#[inline]
+fn exclusive<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, message: M) -> Attempt<M, M::Reply> {
+    let handled = proc.handled.load(Ordering::Relaxed).wrapping_add(1);
+    proc.handled.store(handled, Ordering::Relaxed);
+    let begin = if handled % SAMPLE == 0 && !proc.node.is_simulated() { Some(proc.node.now()) } else { None };
+    let depth = Deeper::enter();
+    let (caller, before) = current::with_current(|me| (packed(me), cycle::publish_in_place(me, proc))).unwrap_or((0, 0));
+    let restore = current::enter_process(proc);
+    let outcome = if M::SYNC { sync::<S, M, K>(proc, message, caller) } else { polled::<S, M, K>(proc, message, caller) };
+    drop(restore);
+    if caller != 0 {
+        current::with_current(|me| me.waits_on.store(before, Ordering::Relaxed));
+    }
+    drop(depth);
+    let slow = begin.is_some_and(|begin| sample(proc, proc.node.now() - begin));
+    let bits = if slow { HELD } else { 0 };
+    // SAFETY: we hold RUN.
+    let marked = unsafe { (*message::marks::<S>(proc)).any };
+    let (answer, bits) = match outcome {
+        Ran::Done(reply) if !marked => (Attempt::Done(reply), bits),
+        // A marked stop ends the server first, as in OTP; any other mark is no reason to wait.
+        Ran::Done(reply) => (after::<S, M, M::Reply>(proc, reply), bits | WOKEN),
+        Ran::Later(waiter) => (Attempt::Later(waiter), bits | if marked { WOKEN } else { 0 }),
+        Ran::Suspended(waiter) => (Attempt::Later(waiter), bits | BUSY),
+    };
+    let duty = proc.word.leave(bits);
+    proc.perform(duty);
+    answer
+}
+
+/// A reply beside marks: withheld until the end if the server stops.
+#[cold]
+fn after<S: GenServer, M, R: Send + 'static>(proc: &Proc, reply: R) -> Attempt<M, R> {
+    // SAFETY: the caller holds RUN, and no handler is being polled.
+    let marks = unsafe { &mut *message::marks::<S>(proc) };
+    if !marks.stopping() {
+        return Attempt::Done(reply);
+    }
+    let (waiter, replier) = slot::pair();
+    message::answer(Flow::Reply(reply), replier, 0, marks);
+    Attempt::Later(waiter)
+}
+
+enum Ran<R> {
+    Done(R),
+    Later(Waiter<R>),
+    Suspended(Waiter<R>),
+}
+
+/// A handler that does not wait, on the stack.
+#[inline]
+fn sync<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, message: M, caller: u64) -> Ran<M::Reply> {
+    let before = message::set_caller(caller);
+    let result = panic::catch(proc.node.0.settings.backtraces, || {
+        // SAFETY: `try_enter` gave us RUN, and an idle server has its state.
+        let (state, own) = unsafe { message::parts::<S>(proc) };
+        let future = std::pin::pin!(message.run(state, own));
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    });
+    message::set_caller(before);
+    match result {
+        Ok(Poll::Ready(Flow::Reply(reply))) => Ran::Done(reply),
+        Ok(Poll::Ready(other)) => Ran::Later(unusual::<S, M::Reply>(proc, other, caller)),
+        Ok(Poll::Pending) => Ran::Later(unusual::<S, M::Reply>(proc, Flow::Crash(server::waited()), caller)),
+        Err(reason) => Ran::Later(unusual::<S, M::Reply>(proc, Flow::Crash(reason), caller)),
+    }
+}
+
+/// The answer that is none yet: deferred, or withheld until the server has ended.
+#[cold]
+fn unusual<S: GenServer, R: Send + 'static>(proc: &Proc, flow: Flow<R>, caller: u64) -> Waiter<R> {
+    let (waiter, replier) = slot::pair();
+    // SAFETY: we hold RUN, and no handler is being polled.
+    message::answer(flow, replier, caller, unsafe { &mut *message::marks::<S>(proc) });
+    waiter
+}
+
+/// A handler that may wait: polled once in its buffer, with the server's own waker.
+fn polled<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, message: M, caller: u64) -> Ran<M::Reply> {
+    // SAFETY: `try_enter` gave us RUN, and an idle server has its state.
+    let (state, own) = unsafe { message::parts::<S>(proc) };
+    polled_frame::<S, _, _>(proc, CallFrame { future: message.run(state, own), replier: None, caller })
+}
+
+#[inline]
+fn polled_frame<S, F, R>(proc: &Proc, frame: CallFrame<F, R>) -> Ran<R>
+where
+    S: GenServer,
+    F: Future<Output = Flow<R>> + Send,
+    R: Send + 'static,
+{
+    let caller = frame.caller;
+    let mut boxed = BoxFrame::new(frame);
+    let mut place = boxed.place::<CallFrame<F, R>>();
+    let before = message::set_caller(caller);
+    // SAFETY: the waker is never dropped; a clone of it, made by a future that waits, counts for itself.
+    let waker = std::mem::ManuallyDrop::new(unsafe { crate::process::raw::borrowed_waker(proc) });
+    let result = panic::catch(proc.node.0.settings.backtraces, || {
+        // SAFETY: the frame lies pinned in its buffer, which is ours.
+        let future = unsafe { Pin::new_unchecked(&mut place.as_mut().future) };
+        future.poll(&mut Context::from_waker(&waker))
+    });
+    message::set_caller(before);
+    match result {
+        Ok(Poll::Ready(flow)) => {
+            panic::drop_quietly("a handler's future", boxed);
+            match flow {
+                Flow::Reply(reply) => Ran::Done(reply),
+                other => Ran::Later(unusual::<S, R>(proc, other, caller)),
+            }
+        }
+        Ok(Poll::Pending) => {
+            let (waiter, replier) = slot::pair();
+            // SAFETY: as above; the slot is not pinned.
+            unsafe { place.as_mut().replier = Some(replier) };
+            // SAFETY: we hold RUN.
+            unsafe { server::suspend::<S>(proc, boxed) };
+            Ran::Suspended(waiter)
+        }
+        Err(reason) => {
+            panic::drop_quietly("a handler's future", boxed);
+            Ran::Later(unusual::<S, R>(proc, Flow::Crash(reason), caller))
+        }
+    }
+}
+
+/// A read, beside other reads.
+#[inline]
+fn read<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, message: M) -> Attempt<M, M::Reply> {
+    let depth = Deeper::enter();
+    let restore = current::enter_process(proc);
+    let result = panic::catch(proc.node.0.settings.backtraces, || {
+        // SAFETY: readers share the state while the word counts them; `M: CallFor` by a read demands `S: Sync`.
+        let body: *const Server<S> = unsafe { server::cell_of::<S>(proc) }.body.with(|b| b);
+        // SAFETY: an idle server has its state, and nobody changes it or its context while readers are counted.
+        unsafe { message.read((*body).state.assume_init_ref(), (*body).cx.reading()) }
+    });
+    drop(restore);
+    drop(depth);
+    let answer = match result {
+        Ok(Flow::Reply(reply)) => Attempt::Done(reply),
+        Ok(Flow::Crash(reason)) | Err(reason) => Attempt::Later(reader_failed(proc, reason)),
+        Ok(Flow::Later(later)) => {
+            let (waiter, replier) = slot::pair();
+            later.meet(replier);
+            Attempt::Later(waiter)
+        }
+    };
+    let duty = proc.word.leave_read();
+    proc.perform(duty);
+    answer
+}
+
+/// A reader cannot end the server itself: it sends the request to the server, whose activation does it.
+#[cold]
+fn reader_failed<R: Send + 'static>(proc: &Proc, reason: ExitReason) -> Waiter<R> {
+    let (waiter, replier) = slot::pair();
+    let failed = crate::gen_server::server::ReaderFailed { reason, withheld: Box::new(move || drop(replier)) };
+    // The server may be ending already: then the envelope, and with it the slot, is dropped, and the caller finds the reason.
+    if let Err(rejected) = proc.push(crate::sys::request::internal(failed)) {
+        drop(crate::node::closed(rejected));
+    }
+    waiter
+}
+
+/// Takes a timed call into the average; `true` when calls in place are to stop. Under RUN.
+#[cold]
+fn sample(proc: &Proc, took: Duration) -> bool {
+    let average = average(proc, took);
+    if average <= TOO_SLOW || proc.node.0.settings.call_path == CallPath::Direct {
+        return false;
+    }
+    proc.set_flag(SLOW, true);
+    true
+}
+
+/// Takes a timed call of a slow server into the average; below the limit, calls in place come back. Under RUN.
+#[cold]
+pub(crate) fn probe(proc: &Proc, took: Duration) {
+    if average(proc, took) < QUICK_AGAIN {
+        proc.set_flag(SLOW, false);
+    }
+}
+
+/// Exponential moving average with weight 1/4, kept in nanoseconds.
+fn average(proc: &Proc, took: Duration) -> Duration {
+    let took = u32::try_from(took.as_nanos()).unwrap_or(u32::MAX);
+    let old = proc.sample.load(Ordering::Relaxed);
+    let new = if old == 0 { took } else { old - old / 4 + took / 4 };
+    proc.sample.store(new, Ordering::Relaxed);
+    Duration::from_nanos(u64::from(new))
+}
+
+/// Has the process a bounded mailbox whose policy makes callers wait?
+pub(crate) fn waits_for_room(proc: &Proc) -> bool {
+    proc.has(BOUNDED)
+        && proc.mailbox.lock().bound.as_ref().is_some_and(|b| b.limits.overflow() == crate::mailbox::bound::Overflow::Wait)
+}

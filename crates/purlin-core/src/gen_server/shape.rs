@@ -1,0 +1,237 @@
+//! What a handler may return: a reply, a reply or a crash, a reply now or later.
+
+use std::sync::Arc;
+
+use crate::call::slot::Replier;
+use crate::process::exit_reason::{ExitReason, Term};
+use crate::sync::Mutex;
+
+/// The server ends: what an error becomes when a handler passes it on with `?`.
+///
+/// `Crash` is not itself an error type, which is what lets every error convert into it.
+///
+/// ```
+/// use purlin_core::Crash;
+/// fn parse(text: &str) -> Result<i64, Crash> {
+///     Ok(text.parse()?)
+/// }
+/// assert!(parse("x").is_err());
+/// ```
+#[derive(Debug)]
+pub struct Crash(ExitReason);
+
+impl Crash {
+    /// Ends the server with this reason.
+    pub fn new(reason: ExitReason) -> Crash {
+        Crash(reason)
+    }
+
+    /// Ends the server with [`ExitReason::Error`] and this text.
+    pub fn msg(text: impl Into<String>) -> Crash {
+        Crash(ExitReason::error(text))
+    }
+
+    /// The reason.
+    pub fn reason(&self) -> &ExitReason {
+        &self.0
+    }
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Crash {
+    fn from(error: E) -> Self {
+        Crash(ExitReason::Error(Term::from_error(error)))
+    }
+}
+
+/// Why `init` made no state.
+#[derive(Debug)]
+pub enum InitError {
+    /// Not now, and that is fine: the starter gets `Ignore`, the process ends normally, a supervisor keeps the child as not running.
+    Ignore,
+    /// The start fails with this reason, and the process ends with it.
+    Stop(ExitReason),
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for InitError {
+    fn from(error: E) -> Self {
+        InitError::Stop(ExitReason::Error(Term::from_error(error)))
+    }
+}
+
+impl From<Crash> for InitError {
+    fn from(crash: Crash) -> Self {
+        InitError::Stop(crash.0)
+    }
+}
+
+/// What a handler's result means for the server.
+#[doc(hidden)]
+pub enum Flow<R> {
+    Reply(R),
+    Later(Later<R>),
+    Crash(ExitReason),
+}
+
+/// A form of handler result. There are three: [`Plain`], [`OrCrash`], [`OrLater`].
+pub trait Shape: Send + 'static {
+    /// What the handler returns when its reply is an `R`.
+    type Out<R>;
+    #[doc(hidden)]
+    fn flow<R>(out: Self::Out<R>) -> Flow<R>;
+}
+
+/// The handler returns the reply.
+pub enum Plain {}
+
+impl Shape for Plain {
+    type Out<R> = R;
+    #[inline]
+    fn flow<R>(out: R) -> Flow<R> {
+        Flow::Reply(out)
+    }
+}
+
+/// The handler returns the reply, or a [`Crash`] that ends the server.
+pub enum OrCrash {}
+
+impl Shape for OrCrash {
+    type Out<R> = Result<R, Crash>;
+    #[inline]
+    fn flow<R>(out: Result<R, Crash>) -> Flow<R> {
+        match out {
+            Ok(reply) => Flow::Reply(reply),
+            Err(crash) => Flow::Crash(crash.0),
+        }
+    }
+}
+
+/// The handler returns a [`Reply`], now or later, or a [`Crash`].
+pub enum OrLater {}
+
+impl Shape for OrLater {
+    type Out<R> = Result<Reply<R>, Crash>;
+    fn flow<R>(out: Result<Reply<R>, Crash>) -> Flow<R> {
+        match out {
+            Ok(Reply(Form::Now(reply))) => Flow::Reply(reply),
+            Ok(Reply(Form::Later(later))) => Flow::Later(later),
+            Err(crash) => Flow::Crash(crash.0),
+        }
+    }
+}
+
+/// The answer to a call: there already, or promised.
+///
+/// ```ignore
+/// async fn handle_call(&mut self, _: Wait, _: &mut Cx<Self>) -> Result<Reply<u32>, Crash> {
+///     let (to, later) = Reply::later();
+///     self.waiting.push(to);              // some other handler, or another process, calls `to.reply(7)`
+///     Ok(later)
+/// }
+/// ```
+pub struct Reply<R>(Form<R>);
+
+enum Form<R> {
+    Now(R),
+    Later(Later<R>),
+}
+
+impl<R> Reply<R> {
+    /// The answer.
+    pub fn now(reply: R) -> Reply<R> {
+        Reply(Form::Now(reply))
+    }
+
+    /// A handle to answer with, and the promise to return from the handler. Each answers the call that the handler is handling.
+    pub fn later() -> (ReplyTo<R>, Reply<R>) {
+        let meeting = Arc::new(Mutex::new(Meeting::Open));
+        (ReplyTo(Some(meeting.clone())), Reply(Form::Later(Later(meeting))))
+    }
+}
+
+impl<R> From<R> for Reply<R> {
+    fn from(reply: R) -> Self {
+        Reply::now(reply)
+    }
+}
+
+/// Where the handle and the caller's slot find each other, whichever comes first.
+enum Meeting<R> {
+    Open,
+    Answered(R),
+    Waiting(Replier<R>),
+    Closed,
+}
+
+#[doc(hidden)]
+pub struct Later<R>(Arc<Mutex<Meeting<R>>>);
+
+impl<R: Send> Later<R> {
+    /// The handler has returned the promise: the caller's slot is known now.
+    pub(crate) fn meet(self, replier: Replier<R>) {
+        let mut meeting = self.0.lock();
+        match std::mem::replace(&mut *meeting, Meeting::Closed) {
+            Meeting::Open => {
+                replier.mark_deferred();
+                *meeting = Meeting::Waiting(replier);
+            }
+            Meeting::Answered(reply) => {
+                drop(meeting);
+                drop(replier.send(reply));
+            }
+            // The handle was dropped unanswered: so is the call.
+            Meeting::Closed | Meeting::Waiting(_) => {
+                drop(meeting);
+                drop(replier);
+            }
+        }
+    }
+}
+
+/// Answers one call, from anywhere, at any time. Dropping it unanswered fails the call at once with `NoReply`.
+///
+/// # Differences from Erlang
+/// A handle that was moved to another process survives the death of the server that made it.
+#[must_use = "dropping the handle fails the call"]
+pub struct ReplyTo<R>(Option<Arc<Mutex<Meeting<R>>>>);
+
+impl<R> ReplyTo<R> {
+    /// Answers. If the caller has given up, the answer vanishes.
+    pub fn reply(mut self, reply: R)
+    where
+        R: Send,
+    {
+        let Some(meeting) = self.0.take() else { return };
+        let mut meeting = meeting.lock();
+        match std::mem::replace(&mut *meeting, Meeting::Closed) {
+            Meeting::Open => *meeting = Meeting::Answered(reply),
+            Meeting::Waiting(replier) => {
+                drop(meeting);
+                drop(replier.send(reply));
+            }
+            Meeting::Answered(_) | Meeting::Closed => {}
+        }
+    }
+
+    /// Has the caller given up?
+    pub fn is_abandoned(&self) -> bool
+    where
+        R: Send,
+    {
+        self.0.as_ref().is_none_or(|m| matches!(&*m.lock(), Meeting::Waiting(replier) if replier.is_abandoned()))
+    }
+}
+
+impl<R> Drop for ReplyTo<R> {
+    fn drop(&mut self) {
+        if let Some(meeting) = self.0.take() {
+            let before = std::mem::replace(&mut *meeting.lock(), Meeting::Closed);
+            drop(before);
+        }
+    }
+}
+
+impl<R> std::fmt::Debug for ReplyTo<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ReplyTo")
+    }
+}

@@ -1,0 +1,42 @@
+//! The process kernel and the behaviours of Purlin: OTP for Rust.
+//!
+//! Most programs use the crate `purlin`, which re-exports everything here together with the attribute macros. Libraries that build on Purlin
+//! depend on this crate.
+#![allow(unsafe_code, reason = "this crate holds the kernel's unsafe code; each block says why it is sound")]
+
+pub(crate) mod call;
+pub mod gen_server;
+pub(crate) mod mailbox;
+pub mod node;
+pub mod process;
+pub(crate) mod rt;
+pub mod sys;
+pub(crate) mod sync;
+pub mod telemetry;
+pub(crate) mod timer;
+
+pub use call::error::{CallError, CallErrorKind};
+pub use gen_server::{
+    Call, CallFor, CallFuture, CastFor, CastWait, ContinueFor, Crash, Cx, DEFAULT_CALL_TIMEOUT, GenServer, HandleCall, HandleCast, HandleContinue,
+    HandleInfo, HandleRead, InfoFor, InitError, Monitors, Name, OrCrash, OrLater, Plain, ReadCx, ReadInParallel, Ref, Reply, ReplyTo, Shape, Start,
+    StartError, StopError, Timeout, TrapsExits, TryCastError,
+};
+pub use mailbox::bound::{MailboxBound, Overflow};
+pub use node::names::RegisterError;
+pub use node::{CallPath, Node, NodeBuilder, NodeStats};
+pub use process::{
+    Address, AliasMode, AnyMsg, Down, Exit, ExitReason, Mailbox, MonitorRef, MonitorTarget, PanicInfo, Pid, Term,
+};
+pub use timer::TimerRef;
+
+use std::time::Duration;
+
+/// `n` seconds.
+pub const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// `n` milliseconds.
+pub const fn millis(n: u64) -> Duration {
+    Duration::from_millis(n)
+}

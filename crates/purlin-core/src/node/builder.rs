@@ -1,0 +1,164 @@
+//! Starting a node: on the current tokio runtime, real or simulated.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use crate::node::{Counters, Node, NodeInner, Settings, current};
+use crate::node::names::Names;
+use crate::process::table::Table;
+use crate::rt::random::Random;
+use crate::rt::sched::{Executor, Sched};
+use crate::rt::{Clock, Rt, watchdog};
+use crate::sync::Mutex;
+use crate::telemetry::{self, Telemetry, events};
+use crate::timer::{Driver, Timers};
+
+/// Which way calls take. The two ways differ in speed only; tests force each of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum CallPath {
+    /// In place when the server is idle, through the mailbox otherwise.
+    #[default]
+    Adaptive,
+    /// Always through the mailbox.
+    Queued,
+    /// In place whenever the server is idle, however slow its handlers are.
+    Direct,
+}
+
+/// Settings of a node; from [`Node::builder`].
+#[derive(Debug)]
+#[must_use = "a node starts when `start` is called"]
+pub struct NodeBuilder {
+    name: String,
+    seed: Option<u64>,
+    simulated: bool,
+    backtraces: bool,
+    call_path: CallPath,
+    watchdog: bool,
+    executors: Option<usize>,
+}
+
+impl Default for NodeBuilder {
+    fn default() -> Self {
+        NodeBuilder {
+            name: "nonode".to_owned(),
+            seed: None,
+            simulated: false,
+            backtraces: true,
+            call_path: CallPath::Adaptive,
+            watchdog: true,
+            executors: None,
+        }
+    }
+}
+
+/// Distinguishes the starts of nodes of one program; part of every node's identity.
+static CREATION: AtomicU32 = AtomicU32::new(1);
+
+impl NodeBuilder {
+    /// The node's name, for reports and, later, for distribution. Default `"nonode"`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Seed of the node's random source. Default: from the operating system.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Drives the node by the simulated runtime: one executor that picks the next process at random from `seed`, and tokio's clock,
+    /// which a runtime built with `start_paused(true)` moves on by itself. `purlin-test` does all that for you.
+    pub fn simulated(mut self, seed: u64) -> Self {
+        self.simulated = true;
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Whether a panic's stack is captured (unresolved, 2–5 µs). Default `true`.
+    pub fn backtraces(mut self, on: bool) -> Self {
+        self.backtraces = on;
+        self
+    }
+
+    /// Which way calls take. Default [`CallPath::Adaptive`].
+    pub fn call_path(mut self, path: CallPath) -> Self {
+        self.call_path = path;
+        self
+    }
+
+    /// Whether a thread watches for callbacks that hog a worker. Default `true`; a simulated node never has one.
+    pub fn watchdog(mut self, on: bool) -> Self {
+        self.watchdog = on;
+        self
+    }
+
+    /// How many executors run processes. Default: as many as the tokio runtime has worker threads.
+    pub fn executors(mut self, n: usize) -> Self {
+        self.executors = Some(n.max(1));
+        self
+    }
+
+    /// Starts the node on the current tokio runtime.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, or in a program built with `panic = "abort"`.
+    #[track_caller]
+    pub fn start(self) -> Node {
+        crate::process::panic::install();
+        let Ok(handle) = tokio::runtime::Handle::try_current() else {
+            panic!("a node starts on a tokio runtime: call `Node::builder().start()` inside one, or use `#[purlin::main]`");
+        };
+        let executors = if self.simulated { 0 } else { self.executors.unwrap_or_else(|| handle.metrics().num_workers()) };
+        let clock = if self.simulated {
+            Clock::Virtual(tokio::time::Instant::now())
+        } else {
+            Clock::Real(std::time::Instant::now())
+        };
+        let watch = self.watchdog && !self.simulated;
+        let index = current::next_index();
+        let inner = Arc::new_cyclic(|weak: &std::sync::Weak<NodeInner>| {
+            let clock_of = weak.clone();
+            NodeInner {
+                index,
+                settings: Settings {
+                    name: self.name,
+                    creation: CREATION.fetch_add(1, Ordering::Relaxed),
+                    backtraces: self.backtraces,
+                    call_path: self.call_path,
+                    watchdog: watch,
+                },
+                rt: Rt {
+                    sched: Sched::new(index, executors),
+                    clock,
+                    timers: Timers::new(),
+                    random: self.seed.map_or_else(Random::from_entropy, Random::seeded),
+                    simulated: self.simulated,
+                },
+                table: Table::new(),
+                names: Names::default(),
+                telemetry: Telemetry::new(Arc::new(move || clock_of.upgrade().map_or(0, |n| n.rt.now().as_nanos() as u64))),
+                next_ref: AtomicU64::new(1),
+                counters: Counters::default(),
+                down: AtomicBool::new(false),
+                stopping: AtomicBool::new(false),
+                watchdog: watchdog::Handle::default(),
+                executors: Mutex::default(),
+            }
+        });
+        current::add(index, Arc::downgrade(&inner), handle.id());
+        let node = Node(inner);
+        let executors: Vec<_> = Executor::all(&node).into_iter().map(|executor| handle.spawn(executor)).collect();
+        *node.0.executors.lock() = executors;
+        handle.spawn(Driver::new(node.0.clone()));
+        if node.0.settings.watchdog {
+            watchdog::start(&node);
+        }
+        node.telemetry().execute_with(events::NODE_START, || {
+            let none: [(&'static str, telemetry::Measure); 0] = [];
+            (none, [("node", node.name().to_owned().into()), ("creation", u64::from(node.creation()).into())])
+        });
+        node
+    }
+}

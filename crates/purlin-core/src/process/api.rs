@@ -1,0 +1,409 @@
+//! The functions of module `process`.
+
+use std::any::TypeId;
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::call::slot;
+use crate::mailbox::bound::MailboxBound;
+use crate::mailbox::envelope::Envelope;
+use crate::node::names::RegisterError;
+use crate::node::{Node, current};
+use crate::process::cell::{Proc, ProcRef};
+use crate::process::exit_reason::ExitReason;
+use crate::process::pid::{MonitorRef, Pid};
+use crate::process::raw::{self, Accepts, Address, Mailbox};
+use crate::process::relations::{self, Down, MonitorTarget, WatchOptions};
+use crate::process::spawn::Options;
+use crate::timer::Alarm;
+
+/// Spawns a free-form process on the current node.
+///
+/// `body` gets the process's [`Mailbox`]; the message type is usually inferred from its use. The process ends when the body returns, with
+/// [`ExitReason::Normal`].
+///
+/// # Panics
+/// When there is no current node.
+#[track_caller]
+pub fn spawn<M, F, Fut>(body: F) -> Address<M>
+where
+    M: Send + 'static,
+    F: FnOnce(Mailbox<M>) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    spawn_with(SpawnOptions::default(), body)
+}
+
+/// [`spawn`], linked to the calling process from before the first step. From outside a process there is nothing to link with.
+#[track_caller]
+pub fn spawn_link<M, F, Fut>(body: F) -> Address<M>
+where
+    M: Send + 'static,
+    F: FnOnce(Mailbox<M>) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    spawn_with(SpawnOptions { link: true, ..SpawnOptions::default() }, body)
+}
+
+/// What [`spawn_with`] takes beside the body.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SpawnOptions {
+    /// Link with the calling process.
+    pub link: bool,
+    /// Bound the mailbox; unbounded by default.
+    pub mailbox: Option<MailboxBound>,
+}
+
+/// [`spawn`] with options.
+#[track_caller]
+pub fn spawn_with<M, F, Fut>(options: SpawnOptions, body: F) -> Address<M>
+where
+    M: Send + 'static,
+    F: FnOnce(Mailbox<M>) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let node = Node::current();
+    let options = Options { link: options.link, bound: options.mailbox, ..Options::default() };
+    Address::new(spawn_raw(&node, options, body).0)
+}
+
+/// [`spawn`], monitored by the calling process from before the first step: its [`Down`] tells the real reason even if it ends at once.
+/// The caller is a raw process with an untyped mailbox, or one of [`Down`]s; a typed one uses [`Mailbox::monitor`].
+///
+/// # Panics
+/// Outside a process: there would be nobody to tell.
+#[track_caller]
+pub fn spawn_monitor<M, F, Fut>(body: F) -> (Address<M>, MonitorRef)
+where
+    M: Send + 'static,
+    F: FnOnce(Mailbox<M>) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    spawn_monitor_with(body, Envelope::plain::<Down>)
+}
+
+#[track_caller]
+pub(crate) fn spawn_monitor_with<M, F, Fut>(body: F, convert: fn(Down) -> Envelope) -> (Address<M>, MonitorRef)
+where
+    M: Send + 'static,
+    F: FnOnce(Mailbox<M>) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let node = Node::current();
+    let options = Options { monitor: Some(WatchOptions::converting(convert)), ..Options::default() };
+    let (proc, monitor) = spawn_raw(&node, options, body);
+    (Address::new(proc), monitor.unwrap_or_else(|| panic!("spawn_monitor is for processes: outside one there is nobody to tell; use `process::wait`")))
+}
+
+impl<M: Send + 'static> Mailbox<M> {
+    /// [`spawn_monitor`] for a typed mailbox: the [`Down`] converts into this mailbox's message type.
+    #[track_caller]
+    pub fn spawn_monitor<N, F, Fut, K>(&mut self, body: F) -> (Address<N>, MonitorRef)
+    where
+        M: Accepts<Down, K>,
+        N: Send + 'static,
+        F: FnOnce(Mailbox<N>) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        spawn_monitor_with(body, |down| M::pack(down).0)
+    }
+}
+
+#[track_caller]
+fn spawn_raw<M, F, Fut>(node: &Node, options: Options, body: F) -> (ProcRef, Option<MonitorRef>)
+where
+    M: Send + 'static,
+    F: FnOnce(Mailbox<M>) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    match raw::spawn(node, options, move |mailbox| async move { body(mailbox).await }) {
+        Ok(spawned) => (spawned.proc, spawned.monitor),
+        Err(_) => unreachable!("a process without a name cannot clash with one"),
+    }
+}
+
+/// The pid of the process being run; `None` outside a process.
+pub fn self_pid() -> Option<Pid> {
+    current::with_current(Proc::pid)
+}
+
+/// Sends `message`, untyped, to a process. A raw process receives it if its mailbox takes the type; a GenServer handles it if it has
+/// [`HandleInfo`](crate::HandleInfo) for the type and lists it in [`accepts`](crate::GenServer::accepts); otherwise it is logged and
+/// counted. To a dead process it is lost, as in OTP.
+pub fn send<T: Send + 'static>(to: Pid, message: T) {
+    if let Some(node) = current::by_index(to.node_index()) {
+        node.0.deliver(to, Envelope::plain(message));
+    }
+}
+
+/// Nobody has this name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UnknownName;
+
+impl std::fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no process has this name")
+    }
+}
+
+impl std::error::Error for UnknownName {}
+
+/// [`send`] to a local name.
+///
+/// # Errors
+/// [`UnknownName`] when nobody has it (OTP raises `badarg`).
+pub fn send_named<T: Send + 'static>(name: &str, message: T) -> Result<(), UnknownName> {
+    let proc = Node::try_current().and_then(|n| n.0.names.get(name)).ok_or(UnknownName)?;
+    proc.node.0.deliver_to(&proc, Envelope::plain(message));
+    Ok(())
+}
+
+fn lookup(pid: Pid) -> Option<ProcRef> {
+    current::by_index(pid.node_index())?.lookup(pid)
+}
+
+/// Sends an exit signal. To a process that traps exits it becomes a message; `Kill` cannot be trapped. To a dead process it does nothing.
+pub fn exit(pid: Pid, reason: ExitReason) {
+    let Some(proc) = lookup(pid) else { return };
+    let from = self_pid().unwrap_or_else(|| proc.node.init_pid());
+    crate::process::exit::send(from, &proc, reason);
+}
+
+/// The calling code is no process, or the process is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NoProcess;
+
+impl std::fmt::Display for NoProcess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no such process")
+    }
+}
+
+impl std::error::Error for NoProcess {}
+
+/// Links the calling process with `pid`. Linking twice is linking once; linking with oneself does nothing.
+///
+/// # Errors
+/// [`NoProcess`] if `pid` has ended and the caller does not trap exits (it gets an [`Exit`](crate::Exit) with `NoProc` otherwise), or
+/// outside a process.
+pub fn link(pid: Pid) -> Result<(), NoProcess> {
+    let me = current::current_proc().ok_or(NoProcess)?;
+    if pid == me.pid() {
+        return Ok(());
+    }
+    if lookup(pid).is_some_and(|other| relations::link(&me, &other)) {
+        return Ok(());
+    }
+    if !me.has(crate::process::cell::TRAP) {
+        return Err(NoProcess);
+    }
+    let gone = crate::process::signal::Signal::Exit { from: pid, reason: ExitReason::NoProc, link: 0 };
+    crate::process::signal::send(&me, gone);
+    Ok(())
+}
+
+/// Takes the link with `pid` away; after this no exit signal of that link arrives. Without a link it does nothing.
+pub fn unlink(pid: Pid) {
+    current::with_current(|me| relations::unlink(me, pid));
+}
+
+/// Watches a process or a local name from the calling process, whose mailbox must take [`Down`] messages as they are: a raw process with an
+/// untyped mailbox or one of `Down`s. Others use [`Mailbox::monitor`] or [`Cx::monitor`](crate::Cx::monitor).
+///
+/// # Panics
+/// Outside a process.
+#[track_caller]
+pub fn monitor(target: impl Into<MonitorTarget>) -> MonitorRef {
+    let me = current::current_proc().unwrap_or_else(|| panic!("monitor is for processes; use `process::wait` outside one"));
+    relations::monitor(&me, target.into(), WatchOptions::converting(Envelope::plain::<Down>))
+}
+
+/// Ends a monitor of the calling process; `true` if it was on. A `Down` that is in the mailbox already stays there: see
+/// [`Mailbox::demonitor`] for the form that takes it out.
+pub fn demonitor(monitor: MonitorRef) -> bool {
+    current::with_current(|me| relations::demonitor(me, monitor)).unwrap_or(false)
+}
+
+/// Waits until a process has ended and everything it owned is dropped; its reason, or [`ExitReason::NoProc`] if it had ended before.
+/// Works outside processes too.
+pub async fn wait(pid: Pid) -> ExitReason {
+    let Some(proc) = lookup(pid) else { return ExitReason::NoProc };
+    ended(&proc).await
+}
+
+/// Waits for the end of a process.
+pub(crate) async fn ended(proc: &Proc) -> ExitReason {
+    let (mut waiter, replier) = slot::pair::<ExitReason>();
+    let guard = Unwatch { id: relations::watch_end(proc, replier), proc };
+    let reason = poll_fn(|cx| waiter.poll(cx)).await.unwrap_or(ExitReason::NoProc);
+    drop(guard);
+    reason
+}
+
+struct Unwatch<'a> {
+    proc: &'a Proc,
+    id: Option<u64>,
+}
+
+impl Drop for Unwatch<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            relations::unwatch_end(self.proc, id);
+        }
+    }
+}
+
+/// Waits for the end of a process, for `limit` at most.
+pub(crate) async fn wait_within(proc: &Proc, limit: Duration) -> Option<ExitReason> {
+    let mut alarm = Alarm::at(proc.node.clone(), proc.node.now().saturating_add(limit));
+    let mut ended = std::pin::pin!(ended(proc));
+    poll_fn(|cx| match ended.as_mut().poll(cx) {
+        Poll::Ready(reason) => Poll::Ready(Some(reason)),
+        Poll::Pending => alarm.poll(cx).map(|()| None),
+    })
+    .await
+}
+
+/// Gives a local name to a process of the current node.
+///
+/// # Errors
+/// The name is taken by a live process, the process has a name already or has ended, or the name is empty.
+pub fn register(name: impl Into<Arc<str>>, pid: Pid) -> Result<(), RegisterError> {
+    let proc = lookup(pid).ok_or(RegisterError::NoProc)?;
+    proc.node.0.names.register(name.into(), &proc)
+}
+
+/// Takes a name away from whoever has it.
+///
+/// # Errors
+/// [`UnknownName`].
+pub fn unregister(name: &str) -> Result<(), UnknownName> {
+    let node = Node::try_current().ok_or(UnknownName)?;
+    if node.0.names.unregister(name) { Ok(()) } else { Err(UnknownName) }
+}
+
+/// The live process of this name on the current node.
+pub fn whereis(name: &str) -> Option<Pid> {
+    Node::try_current()?.0.names.get(name).map(|p| p.pid())
+}
+
+/// All names of the current node, sorted.
+pub fn registered() -> Vec<Arc<str>> {
+    Node::try_current().map_or_else(Vec::new, |n| n.0.names.all())
+}
+
+/// `false` from the moment the process must end, even if it has not got there yet.
+pub fn is_alive(pid: Pid) -> bool {
+    lookup(pid).is_some_and(|p| p.word.is_alive())
+}
+
+/// Every process of the current node that has not ended, by slot.
+pub fn processes() -> Vec<Pid> {
+    Node::try_current().map_or_else(Vec::new, |n| n.0.pids())
+}
+
+/// Describes the calling process, for reports and listings. `None` takes the label off.
+pub fn set_label(label: impl Into<Option<&'static str>>) {
+    let label: Option<&'static str> = label.into();
+    current::with_current(|me| me.extra.lock().get_or_insert_default().label = label.map(Arc::from));
+}
+
+/// [`set_label`] for text made at run time.
+pub fn set_label_text(label: impl Into<String>) {
+    let label: Arc<str> = label.into().into();
+    current::with_current(|me| me.extra.lock().get_or_insert_default().label = Some(label));
+}
+
+/// `$callers`: the processes on whose behalf the calling one runs, nearest first. Set by tasks; empty for others.
+pub fn callers() -> Vec<Pid> {
+    current::with_current(|me| me.extra.lock().as_ref().map_or_else(Vec::new, |e| e.callers.clone())).unwrap_or_default()
+}
+
+/// `$ancestors`: who spawned the calling process, who spawned that one, and so on.
+pub fn ancestors() -> Vec<Pid> {
+    current::with_current(|me| me.lineage.iter().flat_map(|l| l.ancestors()).map(|(pid, _)| pid).collect()).unwrap_or_default()
+}
+
+/// A process that runs for longer than a moment between awaits should call this now and then: it lets others run first.
+pub async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Waits, by the node's clock: virtual in a simulated node. Never early; late by up to a millisecond or so.
+///
+/// # Panics
+/// When there is no current node.
+#[track_caller]
+pub fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
+    let node = Node::current();
+    let at = node.now() + duration.min(crate::timer::LONGEST);
+    let mut alarm = Alarm::at(node, at);
+    async move { poll_fn(|cx| alarm.poll(cx)).await }
+}
+
+/// Process-local values: one per type, gone with the process (Erlang's process dictionary, typed).
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::process::{self, local};
+/// #[derive(Clone, PartialEq, Debug)]
+/// struct RequestId(u64);
+/// let p = process::spawn(async move |_: purlin_core::Mailbox<()>| {
+///     local::put(RequestId(7));
+///     assert_eq!(local::get::<RequestId>(), Some(RequestId(7)));
+/// });
+/// assert!(process::wait(p.pid()).await.is_normal());
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
+pub mod local {
+    use super::{TypeId, current};
+
+    /// Stores a value; returns the one of its type that was there. Outside a process it returns the value itself.
+    pub fn put<T: Send + 'static>(value: T) -> Option<T> {
+        let mut value = Some(value);
+        let old = current::with_current(|me| {
+            let mut extra = me.extra.lock();
+            extra.get_or_insert_default().locals.insert(TypeId::of::<T>(), Box::new(value.take()?))
+        });
+        match old {
+            Some(old) => old.and_then(|b| b.downcast().ok()).map(|b| *b),
+            None => value,
+        }
+    }
+
+    /// A copy of the value of this type.
+    pub fn get<T: Clone + Send + 'static>() -> Option<T> {
+        with(|value: &T| value.clone())
+    }
+
+    /// Looks at the value of this type. `f` must not use process-local values itself.
+    pub fn with<T: Send + 'static, R>(f: impl FnOnce(&T) -> R) -> Option<R> {
+        // Taken out meanwhile: `f` is user code and must not run under the lock.
+        let value: T = take()?;
+        let result = f(&value);
+        put(value);
+        Some(result)
+    }
+
+    /// Removes the value of this type and returns it.
+    pub fn take<T: Send + 'static>() -> Option<T> {
+        current::with_current(|me| me.extra.lock().as_mut()?.locals.remove(&TypeId::of::<T>()))
+            .flatten()
+            .and_then(|b| b.downcast().ok())
+            .map(|b| *b)
+    }
+}

@@ -1,0 +1,100 @@
+//! The end of a process, the same for every kind.
+//!
+//! Order (each step is visible to nobody before the one above it is done):
+//! 1. the reason is decided and sealed; `is_alive` is false and `whereis` finds nothing;
+//! 2. the crash report, if the reason is a crash, while the state can still be shown;
+//! 3. the user's future and state are dropped;
+//! 4. names, registrations and other owned resources are released, timers taken off;
+//! 5. the mailbox closes; what was in it is dropped, which tells callers that wait (they read the reason in the mailbox);
+//! 6. EXIT and DOWN signals go out;
+//! 7. the pid is free.
+
+use crate::mailbox::bound::Bound;
+use crate::mailbox::envelope::Envelope;
+use crate::node::NodeInner;
+use crate::process::cell::{OWNS, Proc, ProcRef, TIMERS};
+use crate::process::exit_reason::ExitReason;
+use crate::process::panic;
+use crate::process::pid::Pid;
+use crate::process::relations;
+use crate::process::report;
+use crate::process::signal::{self, Signal};
+use crate::process::word::{DEAD, EXITING};
+
+/// Ends the process whose RUN the caller holds, with `reason` unless another one was decided before. Returns the process table's
+/// reference, to be dropped when nothing touches the process any more.
+#[cold]
+pub(crate) fn finish(proc: &Proc, reason: ExitReason) -> Option<ProcRef> {
+    let reason = proc.mailbox.seal(reason);
+    proc.word.update(0, EXITING);
+    report::ended(proc, &reason);
+    // SAFETY: we hold RUN, which lets no reader in, and this is the only place that discards.
+    unsafe { (proc.table.discard)(proc) };
+    if proc.has(OWNS) {
+        release(proc);
+    }
+    if proc.has(TIMERS) {
+        proc.node.rt().timers.cancel_all(proc.pid());
+    }
+    let (outer, bound) = proc.mailbox.close(&proc.word);
+    // SAFETY: we hold RUN.
+    let inner = proc.runner.with_mut(|r| unsafe { std::mem::take(&mut (*r).inner) });
+    for envelope in inner.into_iter().chain(outer) {
+        drop_message(envelope);
+    }
+    for waker in bound.map(|b| Bound::into_waiting(*b)).into_iter().flatten() {
+        waker.wake();
+    }
+    relations::close(proc, &reason);
+    let kept = proc.node.remove(proc.pid());
+    // SAFETY: we hold RUN.
+    unsafe { (proc.table.ended)(proc, &reason) };
+    let _ = proc.word.end(0, DEAD);
+    kept
+}
+
+fn drop_message(envelope: Envelope) {
+    if let Err(reason) = panic::catch(false, || drop(envelope)) {
+        tracing::error!(%reason, "a message panicked when it was dropped");
+    }
+}
+
+fn release(proc: &Proc) {
+    let (name, owned) = {
+        let mut extra = proc.extra.lock();
+        match extra.as_mut() {
+            Some(extra) => (extra.name.clone(), std::mem::take(&mut extra.owned)),
+            None => return,
+        }
+    };
+    if let Some(name) = name {
+        proc.node.0.names.remove_if(&name, proc);
+    }
+    for resource in owned {
+        resource.release(proc.pid());
+    }
+}
+
+/// Sends an exit signal from `from` to `to`, as the API does: `Kill` cannot be trapped.
+pub(crate) fn send(from: Pid, to: &Proc, reason: ExitReason) {
+    if matches!(reason, ExitReason::Kill) {
+        kill(to);
+    } else {
+        signal::send(to, Signal::Exit { from, reason, link: 0 });
+    }
+}
+
+/// Ends a process with `Killed`, whatever it is doing: no callback of it runs any more, and its future is dropped at its next await.
+pub(crate) fn kill(proc: &Proc) {
+    let duty = proc.mailbox.decide(ExitReason::Killed, true, &proc.word);
+    proc.perform(duty);
+}
+
+/// Kills everything on a node that shuts down.
+pub(crate) fn kill_all(node: &NodeInner) {
+    for pid in node.pids() {
+        if let Some(proc) = node.lookup(pid) {
+            kill(&proc);
+        }
+    }
+}

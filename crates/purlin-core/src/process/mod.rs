@@ -1,0 +1,48 @@
+//! Processes: spawn, exit signals, links, monitors, names, timers.
+//!
+//! A process is something that runs on its own, has a mailbox, and ends with a reason. Everything else in Purlin is built from that. Most
+//! programs use a [`GenServer`](crate::GenServer); the functions here work on any process, and [`spawn`] makes a free-form one (see
+//! [`Mailbox`]).
+//!
+//! # Links and monitors
+//! A **link** is mutual: when one side ends with a reason other than normal, the other one ends too, unless it traps exits and gets
+//! an [`Exit`] message instead. A **monitor** is one-sided: when the target ends, the watcher gets one [`Down`] message.
+//! [`spawn_link`] and [`spawn_monitor`] set them up before the new process takes its first step.
+//!
+//! # Exit reasons
+//! See [`ExitReason`]. A body that returns ends with `Normal`; a panic ends the process, not the program.
+//!
+//! # Kill
+//! [`exit`]`(pid, Kill)` cannot be trapped. A future can be stopped only at an await: a killed process is dead at once for everybody who
+//! asks (`is_alive`, `whereis`), runs no callback any more, and its `DOWN` is sent when all it owned has been dropped.
+//!
+//! # Differences from Erlang
+//! An exit signal to oneself takes effect at the next await or when the present callback returns. Dropping something sent to a dead
+//! process happens on the sender's side. Sending to an unknown local name returns an error instead of raising one.
+
+pub(crate) mod api;
+pub(crate) mod cell;
+pub(crate) mod exit;
+pub(crate) mod exit_reason;
+pub(crate) mod extra;
+mod info;
+pub(crate) mod lineage;
+pub(crate) mod panic;
+pub(crate) mod pid;
+pub(crate) mod raw;
+pub(crate) mod relations;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod signal;
+pub(crate) mod small_map;
+pub(crate) mod spawn;
+pub(crate) mod table;
+mod table_page;
+pub(crate) mod word;
+
+pub use api::*;
+pub use exit_reason::{ExitReason, PanicInfo, Term};
+pub use info::{ProcessInfo, ProcessStatus, process_info};
+pub use pid::{MonitorRef, Pid};
+pub use raw::{Accepts, Address, Alias, AnyMsg, Mailbox, MonitorAlias, MonitorOptions};
+pub use relations::{AliasMode, Down, Exit, MonitorTarget};

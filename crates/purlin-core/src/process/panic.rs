@@ -1,0 +1,76 @@
+//! Panics as data: message, place and stack, kept where the panic happened and turned into an exit reason.
+//!
+//! The standard panic hook is process-wide. Purlin puts one hook in front of it, once: a panic inside a process's code is recorded in
+//! a thread-local and printed nowhere (the crash report tells it, with everything else one needs); any other panic goes to
+//! the hook that was there before.
+
+use std::any::Any;
+use std::backtrace::Backtrace;
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::{Arc, Once};
+
+use crate::process::exit_reason::{ExitReason, PanicInfo};
+
+thread_local! {
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+    static BACKTRACES: Cell<bool> = const { Cell::new(true) };
+    static LAST: RefCell<Option<(Option<String>, Option<Backtrace>)>> = const { RefCell::new(None) };
+}
+
+static HOOK: Once = Once::new();
+
+/// Installs the hook; refuses a program whose panics cannot be caught.
+pub(crate) fn install() {
+    assert!(
+        cfg!(panic = "unwind"),
+        "Purlin needs `panic = \"unwind\"`: with `panic = \"abort\"` the first panic of any process would end the whole program. \
+         Remove the setting from the profile in Cargo.toml."
+    );
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| if DEPTH.get() > 0 { record(info) } else { before(info) }));
+    });
+}
+
+fn record(info: &PanicHookInfo<'_>) {
+    let location = info.location().map(ToString::to_string);
+    let backtrace = BACKTRACES.get().then(Backtrace::force_capture);
+    LAST.with(|last| *last.borrow_mut() = Some((location, backtrace)));
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    match (payload.downcast_ref::<&'static str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_owned(),
+        (_, Some(text)) => text.clone(),
+        _ => "Box<dyn Any>".to_owned(),
+    }
+}
+
+/// Runs user code; a panic becomes an exit reason.
+#[inline]
+pub(crate) fn catch<R>(backtraces: bool, f: impl FnOnce() -> R) -> Result<R, ExitReason> {
+    DEPTH.set(DEPTH.get() + 1);
+    BACKTRACES.set(backtraces);
+    let result = catch_unwind(AssertUnwindSafe(f));
+    DEPTH.set(DEPTH.get() - 1);
+    result.map_err(reason)
+}
+
+#[cold]
+fn reason(payload: Box<dyn Any + Send>) -> ExitReason {
+    let (location, backtrace) = LAST.with(|last| last.borrow_mut().take()).unwrap_or_default();
+    let message = message(&*payload);
+    // The payload's own Drop is user code too.
+    if catch_unwind(AssertUnwindSafe(|| drop(payload))).is_err() {
+        tracing::error!("a panic's payload panicked when it was dropped");
+    }
+    ExitReason::Panic(Arc::new(PanicInfo { message, location, backtrace }))
+}
+
+/// Drops user values; a panicking `Drop` is logged and goes no further.
+pub(crate) fn drop_quietly<T>(what: &str, value: T) {
+    if let Err(reason) = catch(false, || drop(value)) {
+        tracing::error!(%reason, "{what} panicked when it was dropped");
+    }
+}

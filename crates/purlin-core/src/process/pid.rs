@@ -1,0 +1,63 @@
+//! Process identifiers, monitor references and timer references: plain, copyable data.
+
+use std::fmt;
+
+/// The identity of one incarnation of a process.
+///
+/// A pid is *(node, id, serial)*, the shape that goes over the wire in Erlang's distribution. `id` is the slot of the process
+/// table, `serial` that slot's generation: a restarted process has a new pid, and a pid of a dead process never comes to mean
+/// another one. `node` is an index into the program's list of nodes; every [`Node`](crate::Node) value owns one.
+///
+/// It displays as `<0.12.1>`; the first number is 0 for the node whose code is running and the node's index otherwise.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pid {
+    node: u32,
+    id: u32,
+    serial: u32,
+}
+
+impl Pid {
+    /// Builds a pid from its three parts. Meant for transports and tests: a pid made up by hand names no live process unless
+    /// the parts are those of one.
+    pub const fn from_parts(node: u32, id: u32, serial: u32) -> Pid {
+        Pid { node, id, serial }
+    }
+
+    /// The index of the node that the process runs on.
+    pub const fn node_index(self) -> u32 {
+        self.node
+    }
+
+    /// The process's slot in its node's process table.
+    pub const fn id(self) -> u32 {
+        self.id
+    }
+
+    /// The slot's generation.
+    pub const fn serial(self) -> u32 {
+        self.serial
+    }
+}
+
+impl fmt::Display for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = if crate::node::current_index() == Some(self.node) { 0 } else { self.node };
+        write!(f, "<{}.{}.{}>", node, self.id, self.serial)
+    }
+}
+
+impl fmt::Debug for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Names one monitor; unique on its node for as long as the node runs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct MonitorRef(pub(crate) u64);
+
+impl fmt::Display for MonitorRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#Ref<{}>", self.0)
+    }
+}

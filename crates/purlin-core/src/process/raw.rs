@@ -1,0 +1,654 @@
+//! Free-form processes: a future with a mailbox.
+//!
+//! For the few places where a GenServer's shape does not fit: protocols with phases, selective receive, glue around a stream.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! # let node = purlin_core::Node::builder().start();
+//! # node.scope(async {
+//! use purlin_core::{Mailbox, process};
+//!
+//! enum Msg { Add(u64), Stop }
+//!
+//! let adder = process::spawn(async move |mut mailbox: Mailbox<Msg>| {
+//!     let mut sum = 0;
+//!     loop {
+//!         match mailbox.receive().await {
+//!             Msg::Add(n) => sum += n,
+//!             Msg::Stop => return assert_eq!(sum, 3),
+//!         }
+//!     }
+//! });
+//! adder.send(Msg::Add(1));
+//! adder.send(Msg::Add(2));
+//! adder.send(Msg::Stop);
+//! assert!(process::wait(adder.pid()).await.is_normal());
+//! # }).await;
+//! # node.shutdown().await;
+//! # });
+//! ```
+//!
+//! # Messages
+//! `Mailbox<M>` is typed: only `M`, or something that converts into it with `From`, can be sent through its [`Address`]. Monitors and
+//! trapped exits need `M: From<Down>` and `M: From<Exit>`. A `Mailbox<AnyMsg>` takes anything; pick by type with
+//! [`receive_as`](Mailbox::receive_as). A message of another type that arrives by the untyped [`send`](crate::process::send) is logged
+//! and counted.
+//!
+//! # Waiting
+//! Every `receive` form may be dropped without losing a message (in `select!`, under a timeout). A process that always finds mail gives
+//! way to others after 128 messages or a slice of 200 µs.
+//!
+//! # Differences from Erlang
+//! An exit signal takes effect at the next await. The mailbox belongs to its process: using it from a task spawned elsewhere panics.
+
+use std::any::{Any, TypeId};
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::mailbox::envelope::{Envelope, Kind};
+use crate::node::{Node, current};
+use crate::RegisterError;
+use crate::process::cell::{self, Cell, Proc, ProcRef, ProcTable, Rejected, SUSPENDED, TRAP};
+use crate::process::exit::finish;
+use crate::process::exit_reason::ExitReason;
+use crate::process::panic;
+use crate::process::pid::{MonitorRef, Pid};
+use crate::process::relations::{self, AliasMode, Down, Exit, MonitorTarget, WatchOptions};
+use crate::process::run::BUDGET;
+use crate::process::spawn::{self, Options, Spawned};
+use crate::process::word::EXITING;
+use crate::process::{report, signal};
+use crate::timer::Alarm;
+
+/// A message of any type, for untyped mailboxes.
+pub struct AnyMsg(pub(crate) Envelope);
+
+impl AnyMsg {
+    /// Packs a message.
+    pub fn new<T: Send + 'static>(message: T) -> AnyMsg {
+        AnyMsg(Envelope::plain(message))
+    }
+
+    /// The message, if it is a `T`; else itself back.
+    pub fn downcast<T: 'static>(self) -> Result<T, AnyMsg> {
+        self.0.downcast().map_err(AnyMsg)
+    }
+
+    /// Is the message a `T`?
+    pub fn is<T: 'static>(&self) -> bool {
+        self.0.is::<T>()
+    }
+
+    /// The name of the message's type.
+    pub fn type_name(&self) -> &'static str {
+        self.0.type_name()
+    }
+}
+
+impl std::fmt::Debug for AnyMsg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AnyMsg({})", self.type_name())
+    }
+}
+
+/// A mailbox type that takes a `T`: `T` itself, whatever converts into the mailbox's type, and anything for [`AnyMsg`].
+///
+/// `K` tells the two ways apart and is always inferred.
+#[diagnostic::on_unimplemented(
+    message = "a mailbox of `{Self}` does not take `{T}`",
+    label = "not a message of this process",
+    note = "add `impl From<{T}> for {Self}`, or make it a `Mailbox<AnyMsg>`"
+)]
+pub trait Accepts<T, K>: Send + 'static {
+    #[doc(hidden)]
+    fn pack(message: T) -> AnyMsg;
+}
+
+#[doc(hidden)]
+pub struct ViaFrom;
+#[doc(hidden)]
+pub struct ViaAny;
+
+#[diagnostic::do_not_recommend]
+impl<M: From<T> + Send + 'static, T> Accepts<T, ViaFrom> for M {
+    fn pack(message: T) -> AnyMsg {
+        AnyMsg(Envelope::plain(M::from(message)))
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send + 'static> Accepts<T, ViaAny> for AnyMsg {
+    fn pack(message: T) -> AnyMsg {
+        AnyMsg(Envelope::plain(message))
+    }
+}
+
+/// Where to send messages to a raw process with a `Mailbox<M>`. Cheap to clone; keeps nothing alive.
+pub struct Address<M> {
+    proc: ProcRef,
+    messages: PhantomData<fn(M)>,
+}
+
+impl<M> Clone for Address<M> {
+    fn clone(&self) -> Self {
+        Address { proc: self.proc.clone(), messages: PhantomData }
+    }
+}
+
+impl<M> std::fmt::Debug for Address<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Address({})", self.proc.pid())
+    }
+}
+
+impl<M: 'static> Address<M> {
+    pub(crate) fn new(proc: ProcRef) -> Address<M> {
+        Address { proc, messages: PhantomData }
+    }
+
+    /// The process's pid.
+    pub fn pid(&self) -> Pid {
+        self.proc.pid()
+    }
+
+    /// `false` from the moment the process must end.
+    pub fn is_alive(&self) -> bool {
+        self.proc.word.is_alive()
+    }
+
+    /// Sends a message. Never waits and never fails: to a dead process it is lost, as in OTP.
+    pub fn send<T, K>(&self, message: T)
+    where
+        M: Accepts<T, K>,
+    {
+        self.proc.node.0.deliver_to(&self.proc, M::pack(message).0);
+    }
+
+    /// Sends a message, and gives it back when the process has ended or its mailbox is full.
+    ///
+    /// # Errors
+    /// The message, as the mailbox would have received it.
+    pub fn try_send(&self, message: M) -> Result<(), M>
+    where
+        M: Send,
+    {
+        match self.proc.push(Envelope::plain(message)) {
+            Ok(()) => Ok(()),
+            Err(Rejected::Closed(envelope) | Rejected::Full(envelope)) => Err(extract::<M>(envelope).ok().expect("packed as an M just above")),
+            Err(evicted @ Rejected::Evicted(_)) => {
+                report::rejected(&self.proc, evicted);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The message in an envelope as the mailbox's type.
+fn extract<M: 'static>(envelope: Envelope) -> Result<M, Envelope> {
+    if TypeId::of::<M>() == TypeId::of::<AnyMsg>() && !envelope.is::<AnyMsg>() {
+        let mut slot = Some(AnyMsg(envelope));
+        let slot: &mut dyn Any = &mut slot;
+        if let Some(message) = slot.downcast_mut::<Option<M>>().and_then(Option::take) {
+            return Ok(message);
+        }
+        unreachable!("the types were compared");
+    }
+    envelope.downcast::<M>()
+}
+
+/// The receiving end of a raw process. It works only inside that process.
+pub struct Mailbox<M> {
+    proc: ProcRef,
+    /// Messages taken since the process last gave way.
+    taken: u32,
+    messages: PhantomData<fn() -> M>,
+}
+
+impl<M: Send + 'static> Mailbox<M> {
+    /// This process's pid.
+    pub fn pid(&self) -> Pid {
+        self.proc.pid()
+    }
+
+    /// Where others send to.
+    pub fn address(&self) -> Address<M> {
+        Address::new(self.proc.clone())
+    }
+
+    #[track_caller]
+    fn check(&self) {
+        let mine = current::with_current(|p| std::ptr::eq(p, &*self.proc)).unwrap_or(false);
+        assert!(mine, "the mailbox of {} was used outside its process", self.proc.pid());
+    }
+
+    /// Looks for a message that `pick` takes, the oldest first; what it gives back stays where it was.
+    fn look<R>(&mut self, pick: &mut impl FnMut(Envelope) -> Result<R, Envelope>) -> Option<R> {
+        self.check();
+        let mut seen = 0;
+        loop {
+            // The queue is borrowed for one step at a time: `pick` is user code, which may send, and may even look here again.
+            let candidate = self.proc.runner.with_mut(|r| {
+                // SAFETY: `check` proved that we run inside the process, so its activation, which holds RUN, is on our stack.
+                let inner = unsafe { &mut (*r).inner };
+                if seen >= inner.len()
+                    && let Some(reason) = signal::take(&self.proc, inner)
+                {
+                    // Decided, not done: the activation sees EXITING when the poll comes back.
+                    let _ = self.proc.mailbox.decide(reason, false, &self.proc.word);
+                    return None;
+                }
+                if self.proc.has(SUSPENDED) {
+                    while inner.get(seen).is_some_and(|e| e.kind() != Kind::System) {
+                        seen += 1;
+                    }
+                }
+                inner.remove(seen)
+            })?;
+            if candidate.kind() == Kind::System {
+                crate::sys::request::serve_raw(&self.proc, candidate);
+                continue;
+            }
+            match pick(candidate) {
+                Ok(found) => {
+                    self.count();
+                    return Some(found);
+                }
+                Err(back) => self.proc.runner.with_mut(|r| {
+                    // SAFETY: as above.
+                    unsafe { (*r).inner.insert(seen, back) };
+                    seen += 1;
+                }),
+            }
+        }
+    }
+
+    fn count(&mut self) {
+        self.taken += 1;
+        let handled = &self.proc.handled;
+        handled.store(handled.load(std::sync::atomic::Ordering::Relaxed).wrapping_add(1), std::sync::atomic::Ordering::Relaxed);
+        self.proc.message_handled();
+    }
+
+    /// Is it time to give way?
+    fn spent(&mut self) -> bool {
+        if self.taken < BUDGET {
+            return false;
+        }
+        self.taken = 0;
+        true
+    }
+
+    fn poll<R>(&mut self, cx: &mut Context<'_>, pick: &mut impl FnMut(Envelope) -> Result<R, Envelope>) -> Poll<R> {
+        if self.spent() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if self.proc.word.load() & EXITING != 0 {
+            return Poll::Pending;
+        }
+        match self.look(pick) {
+            Some(found) => Poll::Ready(found),
+            None => {
+                self.proc.runner.with_mut(|r| {
+                    // SAFETY: `look` checked that we run inside the process.
+                    let slot = unsafe { &mut (*r).receiver };
+                    // The process is woken by every message. A receive polled under another waker (in a join, a set of futures) asks to
+                    // be woken through that one too.
+                    if !slot.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
+                        *slot = Some(cx.waker().clone());
+                    }
+                });
+                Poll::Pending
+            }
+        }
+    }
+
+    fn typed(&self) -> impl FnMut(Envelope) -> Result<M, Envelope> + use<M> {
+        |envelope| extract::<M>(envelope)
+    }
+
+    /// The next message. A message of a type that the mailbox does not take is logged, counted and dropped.
+    pub async fn receive(&mut self) -> M {
+        poll_fn(|cx| {
+            let proc = self.proc.clone();
+            let mut pick = |envelope| match extract::<M>(envelope) {
+                Ok(message) => Ok(Some(message)),
+                Err(other) => {
+                    report::unhandled(&proc, other.type_name());
+                    Ok(None)
+                }
+            };
+            loop {
+                match self.poll(cx, &mut pick) {
+                    Poll::Ready(Some(message)) => return Poll::Ready(message),
+                    Poll::Ready(None) => {}
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        })
+        .await
+    }
+
+    /// The next message, or `None` if there is none within `limit` (`after` in Erlang). A limit of 0 looks through the whole mailbox
+    /// first.
+    pub async fn receive_timeout(&mut self, limit: Duration) -> Option<M> {
+        let mut pick = self.typed();
+        self.select(limit, &mut pick).await
+    }
+
+    /// Selective receive: the first message that `pick` takes. What it gives back, as `Err`, stays in the mailbox in its place.
+    pub async fn receive_map<R>(&mut self, mut pick: impl FnMut(M) -> Result<R, M>) -> R
+    where
+        M: Send,
+    {
+        let mut pick = selecting(&mut pick);
+        poll_fn(|cx| self.poll(cx, &mut pick)).await
+    }
+
+    /// [`receive_map`](Self::receive_map) with a time limit.
+    pub async fn receive_map_timeout<R>(&mut self, limit: Duration, mut pick: impl FnMut(M) -> Result<R, M>) -> Option<R>
+    where
+        M: Send,
+    {
+        let mut pick = selecting(&mut pick);
+        self.select(limit, &mut pick).await
+    }
+
+    async fn select<R>(&mut self, limit: Duration, pick: &mut impl FnMut(Envelope) -> Result<R, Envelope>) -> Option<R> {
+        let node = self.proc.node.clone();
+        let at = node.rt().now() + limit.min(crate::timer::LONGEST);
+        let mut alarm = Alarm::at(node, at);
+        poll_fn(|cx| match self.poll(cx, pick) {
+            Poll::Ready(found) => Poll::Ready(Some(found)),
+            Poll::Pending => alarm.poll(cx).map(|()| None),
+        })
+        .await
+    }
+
+    /// The next message if there is one now.
+    pub fn try_receive(&mut self) -> Option<M> {
+        let mut pick = self.typed();
+        self.look(&mut pick)
+    }
+
+    /// The first message of type `T` in an untyped mailbox; the others stay.
+    pub async fn receive_as<T: Send + 'static>(&mut self) -> T
+    where
+        M: Accepts<T, ViaAny>,
+    {
+        poll_fn(|cx| self.poll(cx, &mut |envelope: Envelope| envelope.downcast::<T>())).await
+    }
+
+    /// How many messages wait, looked at or not.
+    pub fn len(&self) -> usize {
+        self.check();
+        // SAFETY: as in `look`.
+        self.proc.runner.with(|r| unsafe { (*r).inner.len() }) + self.proc.mailbox.lock().queue.len()
+    }
+
+    /// Is the mailbox empty?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Turns exit signals (but not a kill) into messages, or back; returns the setting before. [`Exit`] must convert into `M`.
+    pub fn trap_exits<K>(&mut self, on: bool) -> bool
+    where
+        M: Accepts<Exit, K>,
+    {
+        self.check();
+        self.proc.extra.lock().get_or_insert_default().on_exit = Some(|exit| M::pack(exit).0);
+        self.proc.set_flag(TRAP, on)
+    }
+
+    /// Watches a process, by pid or name; its [`Down`], which must convert into `M`, arrives once.
+    pub fn monitor<K>(&mut self, target: impl Into<MonitorTarget>) -> MonitorRef
+    where
+        M: Accepts<Down, K>,
+    {
+        self.check();
+        relations::monitor(&self.proc, target.into(), WatchOptions::converting(|down| M::pack(down).0))
+    }
+
+    /// [`monitor`](Self::monitor) with a tag of one's own and, if wanted, an alias that shares the monitor's life.
+    pub fn monitor_with<K>(&mut self, target: impl Into<MonitorTarget>, options: MonitorOptions) -> (MonitorRef, Option<Alias<M>>)
+    where
+        M: Accepts<Down, K>,
+    {
+        self.check();
+        let (alias, ends_alias) = match options.alias {
+            None => (None, false),
+            Some(MonitorAlias::ExplicitUnalias) => (Some(AliasMode::ExplicitUnalias), false),
+            Some(MonitorAlias::Demonitor) => (Some(AliasMode::ExplicitUnalias), true),
+            Some(MonitorAlias::ReplyDemonitor) => (Some(AliasMode::Reply), true),
+        };
+        let watch = WatchOptions { tag: options.tag, convert: |down| M::pack(down).0, alias, ends_alias };
+        let monitor = relations::monitor(&self.proc, target.into(), watch);
+        (monitor, alias.map(|_| Alias { proc: self.proc.clone(), id: monitor.0, messages: PhantomData }))
+    }
+
+    /// Ends a monitor and takes its `Down` out of the mailbox if it is there already: after this, none arrives. `true` if the monitor
+    /// was still on.
+    pub fn demonitor(&mut self, monitor: MonitorRef) -> bool {
+        self.check();
+        let removed = relations::demonitor(&self.proc, monitor);
+        if !removed {
+            self.proc.runner.with_mut(|r| {
+                // SAFETY: as in `look`.
+                let inner = unsafe { &mut (*r).inner };
+                inner.retain(|e| e.downcast_ref::<Down>().is_none_or(|d| d.monitor != monitor));
+            });
+        }
+        removed
+    }
+
+    /// A second address of this process that can be switched off: see [`Alias`].
+    pub fn alias(&mut self, mode: AliasMode) -> Alias<M> {
+        self.check();
+        Alias { proc: self.proc.clone(), id: relations::alias(&self.proc, mode), messages: PhantomData }
+    }
+
+    /// Switches an alias of this process off: nothing sent through it from now on arrives. `true` if it was on.
+    pub fn unalias(&mut self, alias: &Alias<M>) -> bool {
+        self.check();
+        relations::unalias(&self.proc, alias.id)
+    }
+
+    /// Frees the mailbox's spare memory, then waits until there is a message (without taking it). Worth it before a long idle time.
+    pub async fn hibernate(&mut self) {
+        poll_fn(|cx| {
+            if !self.is_empty() || self.proc.word.load() & EXITING != 0 {
+                return Poll::Ready(());
+            }
+            self.proc.mailbox.shrink();
+            self.proc.runner.with_mut(|r| {
+                // SAFETY: `is_empty` checked that we run inside the process.
+                let runner = unsafe { &mut *r };
+                runner.inner = std::collections::VecDeque::new();
+                runner.receiver = Some(cx.waker().clone());
+            });
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// Selection works on the mailbox's type; messages of other types stay.
+fn selecting<M: Send + 'static, R>(pick: &mut impl FnMut(M) -> Result<R, M>) -> impl FnMut(Envelope) -> Result<R, Envelope> {
+    |envelope| pick(extract::<M>(envelope)?).map_err(repack)
+}
+
+/// Puts a message back into an envelope: an [`AnyMsg`] is one already.
+fn repack<M: Send + 'static>(message: M) -> Envelope {
+    let mut slot = Some(message);
+    if let Some(any) = (&mut slot as &mut dyn Any).downcast_mut::<Option<AnyMsg>>().and_then(Option::take) {
+        return any.0;
+    }
+    Envelope::plain(slot.expect("not taken above"))
+}
+
+/// What [`Mailbox::monitor_with`] takes beside the target.
+#[derive(Clone, Debug, Default)]
+pub struct MonitorOptions {
+    /// Comes back in [`Down::tag`].
+    pub tag: Option<crate::Term>,
+    /// An alias to make together with the monitor.
+    pub alias: Option<MonitorAlias>,
+}
+
+/// When an alias made with a monitor stops working.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MonitorAlias {
+    /// Only by `unalias`; it survives `demonitor` and DOWN.
+    ExplicitUnalias,
+    /// With the monitor.
+    Demonitor,
+    /// With the monitor, or by the first message that arrives through it, which ends the monitor too.
+    ReplyDemonitor,
+}
+
+/// A second address of a process, which it can switch off. A late answer to a request that was given up then vanishes instead of
+/// filling the mailbox.
+pub struct Alias<M> {
+    proc: ProcRef,
+    id: u64,
+    messages: PhantomData<fn(M)>,
+}
+
+impl<M> Clone for Alias<M> {
+    fn clone(&self) -> Self {
+        Alias { proc: self.proc.clone(), id: self.id, messages: PhantomData }
+    }
+}
+
+impl<M: 'static> Alias<M> {
+    /// Sends a message to the alias's process if the alias is on; else drops it.
+    pub fn send<T, K>(&self, message: T)
+    where
+        M: Accepts<T, K>,
+    {
+        if let Err(lost) = relations::send_through(&self.proc, self.id, M::pack(message).0) {
+            drop(lost);
+        }
+    }
+
+    /// The process behind the alias.
+    pub fn pid(&self) -> Pid {
+        self.proc.pid()
+    }
+}
+
+/// The body of a raw process: its future, in place.
+pub(crate) struct Body<F> {
+    future: Option<F>,
+}
+
+pub(crate) struct RawTable<F>(PhantomData<F>);
+
+impl<F: Future<Output = ()> + Send + 'static> RawTable<F> {
+    pub(crate) const TABLE: ProcTable = ProcTable {
+        type_id: TypeId::of::<RawProcess>,
+        type_name: || "process",
+        raw: true,
+        activate: activate::<F>,
+        discard: discard::<F>,
+        ended: |_, _| {},
+        status: |_| String::new(),
+        state: |_| None,
+        free: cell::free::<Body<F>>,
+    };
+}
+
+struct RawProcess;
+
+/// Puts the future into a process that has not run yet.
+///
+/// # Safety
+/// `proc` was built with a [`Body<F>`] and is in no run queue yet; nobody else has RUN.
+unsafe fn install<F>(proc: &Proc, future: F) {
+    // SAFETY: by the caller's promise.
+    let cell: &Cell<Body<F>> = unsafe { proc.cell() };
+    // SAFETY: by the caller's promise nobody looks at the body.
+    cell.body.with_mut(|b| unsafe { (*b).future = Some(future) });
+}
+
+/// Spawns a process whose future is made by `make` from its mailbox.
+pub(crate) fn spawn<M, F>(node: &Node, options: Options, make: impl FnOnce(Mailbox<M>) -> F) -> Result<Spawned, RegisterError>
+where
+    M: Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let spawned = spawn::create(node, &RawTable::<F>::TABLE, Body::<F> { future: None }, options)?;
+    let mailbox = Mailbox { proc: spawned.proc.clone(), taken: 0, messages: PhantomData };
+    // SAFETY: `create` built it with this body and put it into no run queue.
+    unsafe { install(&spawned.proc, make(mailbox)) };
+    node.rt().schedule(&spawned.proc);
+    Ok(spawned)
+}
+
+unsafe fn activate<F: Future<Output = ()> + Send + 'static>(proc: &Proc, _old: u64) -> Option<ProcRef> {
+    // SAFETY: this table belongs to processes built with this body, and the caller holds RUN.
+    let cell: &Cell<Body<F>> = unsafe { proc.cell() };
+    let exiting = || proc.word.load() & EXITING != 0;
+    let waiting = proc.runner.with_mut(|r| {
+        // SAFETY: we hold RUN.
+        let runner = unsafe { &mut *r };
+        // Signals are applied even if the body is not receiving.
+        if let Some(reason) = signal::take(proc, &mut runner.inner) {
+            let _ = proc.mailbox.decide(reason, false, &proc.word);
+        }
+        runner.receiver.take()
+    });
+    if exiting() {
+        return finish(proc, ExitReason::Killed);
+    }
+    // SAFETY: this waker borrows the reference that the process table holds while we run; it is never dropped.
+    let waker = ManuallyDrop::new(unsafe { borrowed_waker(proc) });
+    if let Some(receiver) = waiting
+        && !receiver.will_wake(&waker)
+    {
+        receiver.wake();
+    }
+    let result = panic::catch(proc.node.0.settings.backtraces, || {
+        cell.body.with_mut(|b| {
+            // SAFETY: we hold RUN; the future never moves: it lies in the process's block until `discard` drops it in place.
+            let future = unsafe { Pin::new_unchecked((*b).future.as_mut().expect("installed before the first run")) };
+            future.poll(&mut Context::from_waker(&waker))
+        })
+    });
+    match result {
+        Ok(Poll::Pending) if !exiting() => {
+            let duty = proc.word.end(crate::process::word::QUEUED, 0);
+            proc.perform(duty);
+            None
+        }
+        Ok(Poll::Pending) => finish(proc, ExitReason::Killed),
+        Ok(Poll::Ready(())) => finish(proc, ExitReason::Normal),
+        Err(reason) => finish(proc, reason),
+    }
+}
+
+/// A waker without a count of its own.
+///
+/// # Safety
+/// It must not be dropped, and must not be used after the activation.
+pub(crate) unsafe fn borrowed_waker(proc: &Proc) -> std::task::Waker {
+    // SAFETY: the caller never drops it, so the count that `from_raw` pretends to take over is never given back.
+    unsafe { ProcRef::from_raw(proc.ptr()) }.waker()
+}
+
+unsafe fn discard<F>(proc: &Proc) {
+    // SAFETY: as in `activate`.
+    let cell: &Cell<Body<F>> = unsafe { proc.cell() };
+    cell.body.with_mut(|b| {
+        // Dropped in place: the future is pinned.
+        // SAFETY: the caller holds RUN.
+        if let Err(reason) = panic::catch(false, || unsafe { (*b).future = None }) {
+            tracing::error!(pid = %proc.pid(), %reason, "a process's future panicked when it was dropped");
+        }
+    });
+}

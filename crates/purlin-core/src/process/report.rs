@@ -1,0 +1,113 @@
+//! Crash reports, and notes about messages that nobody will handle: what a person needs at 3 a.m., in one log event.
+
+use std::fmt::Write;
+
+use crate::process::cell::{Proc, Rejected};
+use crate::process::exit_reason::ExitReason;
+use crate::process::panic;
+use crate::sync::Ordering;
+use crate::telemetry::events;
+
+/// Reports the end of a process: telemetry always, a crash report when the reason is a crash. The caller holds RUN.
+pub(crate) fn ended(proc: &Proc, reason: &ExitReason) {
+    let handled = proc.handled.load(Ordering::Relaxed);
+    proc.node.telemetry().execute_with(events::PROCESS_EXIT, || {
+        (
+            [("handled", u64::from(handled).into())],
+            [
+                ("pid", proc.pid().into()),
+                ("type", (proc.table.type_name)().into()),
+                ("reason", reason.clone().into()),
+                ("name", proc.display_name().unwrap_or_default().into()),
+            ],
+        )
+    });
+    if !reason.is_clean() && !matches!(reason, ExitReason::Killed) {
+        crash(proc, reason, handled);
+    }
+}
+
+#[cold]
+fn crash(proc: &Proc, reason: &ExitReason, handled: u32) {
+    if !tracing::enabled!(target: "purlin::crash", tracing::Level::ERROR) {
+        return;
+    }
+    // SAFETY: the caller holds RUN. The status is user code; its panic must not mask the crash.
+    let state = panic::catch(false, || unsafe { (proc.table.status)(proc) }).unwrap_or_else(|_| "format_status panicked".to_owned());
+    let queued = proc.mailbox.lock().queue.len() + proc.runner.with(|r| unsafe_len(r));
+    let mut ancestors = String::new();
+    for (pid, name) in proc.lineage.iter().flat_map(|l| l.ancestors()) {
+        let _ = match name {
+            Some(name) => write!(ancestors, "{pid} ({name}) "),
+            None => write!(ancestors, "{pid} "),
+        };
+    }
+    let links = {
+        let relations = proc.relations.lock();
+        relations.as_ref().map_or_else(String::new, |r| {
+            r.links.keys().take(10).map(|p| p.to_string()).collect::<Vec<_>>().join(" ")
+        })
+    };
+    let last = crate::rt::watchdog::last_message().unwrap_or("none");
+    let backtrace = reason.panic_info().and_then(|p| p.backtrace.as_ref()).map(|b| format!("\n{b}")).unwrap_or_default();
+    tracing::error!(
+        target: "purlin::crash",
+        pid = %proc.pid(),
+        name = proc.display_name().as_deref().unwrap_or("-"),
+        server = (proc.table.type_name)(),
+        %reason,
+        last_message = last,
+        messages_handled = handled,
+        mailbox = queued,
+        state,
+        ancestors = ancestors.trim_end(),
+        links,
+        "process crashed{backtrace}",
+    );
+}
+
+fn unsafe_len(runner: *const crate::process::cell::Runner) -> usize {
+    // SAFETY: called by `crash` only, whose caller holds RUN.
+    unsafe { (*runner).inner.len() }
+}
+
+/// A message that was not delivered: counted, and reported where that says something.
+#[cold]
+pub(crate) fn rejected(proc: &Proc, rejected: Rejected) {
+    let node = &proc.node;
+    let (envelope, policy) = match rejected {
+        Rejected::Closed(_) => {
+            node.0.counters.dead_letters.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        Rejected::Full(envelope) => (envelope, "drop_newest"),
+        Rejected::Evicted(envelope) => (envelope, "drop_oldest"),
+    };
+    node.0.counters.dropped.fetch_add(1, Ordering::Relaxed);
+    let message = envelope.type_name();
+    node.telemetry().execute_with(events::MAILBOX_DROP, || {
+        (
+            [("count", 1u64.into())],
+            [
+                ("pid", proc.pid().into()),
+                ("type", (proc.table.type_name)().into()),
+                ("message_type", message.into()),
+                ("policy", policy.into()),
+            ],
+        )
+    });
+    tracing::warn!(target: "purlin::mailbox", pid = %proc.pid(), server = (proc.table.type_name)(), message, policy, "mailbox full: a message was dropped");
+}
+
+/// A message that the receiver has no handler for: logged and counted; the receiver lives.
+#[cold]
+pub(crate) fn unhandled(proc: &Proc, message: &'static str) {
+    proc.node.0.counters.unhandled.fetch_add(1, Ordering::Relaxed);
+    proc.node.telemetry().execute_with(events::GEN_SERVER_UNHANDLED_INFO, || {
+        (
+            [("count", 1u64.into())],
+            [("pid", proc.pid().into()), ("type", (proc.table.type_name)().into()), ("message_type", message.into())],
+        )
+    });
+    tracing::warn!(target: "purlin::unhandled", pid = %proc.pid(), server = (proc.table.type_name)(), message, "no handler for this message");
+}

@@ -1,0 +1,110 @@
+//! Exit and DOWN signals: how they travel, and what they do to the process that receives them.
+//!
+//! A signal is an envelope in the receiver's mailbox, behind everything that its sender sent before. It is applied when the receiver's
+//! runner takes the chain, before any message behind it is handled. What becomes of an exit signal:
+//!
+//! | | not trapping | trapping |
+//! |---|---|---|
+//! | `Normal`, from another process | nothing | message |
+//! | `Normal`, from itself | ends with `Normal` | message |
+//! | `Kill` sent by `exit` | ends with `Killed` (not by this path: see `exit`) | the same |
+//! | anything else | ends with that reason | message |
+
+use std::any::TypeId;
+use std::collections::VecDeque;
+
+use crate::mailbox::envelope::{Envelope, Kind, MsgTable, drop_payload};
+use crate::process::cell::{Proc, Rejected, TRAP};
+use crate::process::exit_reason::ExitReason;
+use crate::process::pid::{MonitorRef, Pid};
+use crate::process::relations::{self, Down, Exit};
+
+pub(crate) enum Signal {
+    /// `link` is the link's id, or 0 for a signal sent by `exit`.
+    Exit { from: Pid, reason: ExitReason, link: u64 },
+    Down { monitor: u64, reason: ExitReason },
+}
+
+static TABLE: MsgTable = MsgTable {
+    kind: Kind::Signal,
+    type_id: TypeId::of::<Signal>,
+    type_name: std::any::type_name::<Signal>,
+    drop: drop_payload::<Signal>,
+    handle: None,
+};
+
+/// The exit of a server's parent: a message in order, which ends the server instead of being handled.
+pub(crate) struct ParentExit(pub(crate) ExitReason);
+
+static PARENT: MsgTable = MsgTable {
+    kind: Kind::System,
+    type_id: TypeId::of::<ParentExit>,
+    type_name: std::any::type_name::<ParentExit>,
+    drop: drop_payload::<ParentExit>,
+    handle: None,
+};
+
+/// Sends a signal. To a process that has ended it is a no-op.
+pub(crate) fn send(to: &Proc, signal: Signal) {
+    // SAFETY: the table is made for `Signal`, and has no handler.
+    let envelope = unsafe { Envelope::with_table(&TABLE, signal) };
+    match to.push(envelope) {
+        Ok(()) | Err(Rejected::Closed(_)) => {}
+        Err(Rejected::Full(_) | Rejected::Evicted(_)) => unreachable!("bounds do not apply to signals"),
+    }
+}
+
+/// Takes the whole chain into `inner` and applies the signals among what is new. Returns why the process must end, if it must;
+/// what came after the signal that says so is dropped unseen.
+pub(crate) fn take(proc: &Proc, inner: &mut VecDeque<Envelope>) -> Option<ExitReason> {
+    let start = inner.len();
+    proc.mailbox.take(inner, &proc.word);
+    apply(proc, inner, start)
+}
+
+/// Applies the signals in `inner` from `start` on.
+pub(crate) fn apply(proc: &Proc, inner: &mut VecDeque<Envelope>, start: usize) -> Option<ExitReason> {
+    if !inner.range(start..).any(|e| e.kind() == Kind::Signal) {
+        return None;
+    }
+    let fresh = inner.split_off(start);
+    for envelope in fresh {
+        if envelope.kind() != Kind::Signal {
+            inner.push_back(envelope);
+            continue;
+        }
+        let Ok(signal) = envelope.downcast::<Signal>() else { continue };
+        match signal {
+            Signal::Down { monitor, reason } => {
+                if let Some(watch) = relations::take_watch(proc, monitor) {
+                    let down = Down { monitor: MonitorRef(monitor), target: watch.target, pid: watch.pid, reason, tag: watch.tag };
+                    inner.push_back((watch.convert)(down));
+                }
+            }
+            Signal::Exit { from, reason, link } => {
+                if link != 0 && !relations::take_link(proc, from, link) {
+                    continue;
+                }
+                if proc.has(TRAP) {
+                    inner.push_back(trapped(proc, from, reason));
+                } else if !reason.is_normal() || from == proc.pid() {
+                    return Some(reason);
+                }
+            }
+        }
+    }
+    None
+}
+
+fn trapped(proc: &Proc, from: Pid, reason: ExitReason) -> Envelope {
+    if !proc.table.raw && proc.parent() == Some(from) {
+        // SAFETY: the table is made for `ParentExit`, and has no handler.
+        return unsafe { Envelope::with_table(&PARENT, ParentExit(reason)) };
+    }
+    let convert = proc.extra.lock().as_ref().and_then(|e| e.on_exit);
+    let exit = Exit { from, reason };
+    match convert {
+        Some(convert) => convert(exit),
+        None => Envelope::plain(exit),
+    }
+}

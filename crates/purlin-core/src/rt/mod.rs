@@ -1,0 +1,70 @@
+//! The seam to the runtime: scheduling, time and randomness. Nothing else in this crate reaches for a clock, a thread or a random number.
+//!
+//! Processes are not tokio tasks. A node keeps run queues of its own and a few *executors*: tokio tasks, one per worker thread, that
+//! pop processes and poll them (`sched`). A process that waits costs its control block and nothing else; waking it is a push into
+//! a ring, not a task wake-up. Executors give the worker back to tokio after a slice, so ordinary tasks on the same runtime run in between.
+//!
+//! Two modes, chosen when the node is built:
+//! * **real**: one executor per worker of the current tokio runtime, monotonic clock;
+//! * **simulated**: one executor that picks the next process at random from a seed, on a paused tokio clock. Same processes, same code.
+//!
+//! Timers live in one hierarchical wheel per node (`crate::timer`) with a millisecond tick, driven by one tokio task.
+
+pub(crate) mod random;
+pub(crate) mod ring;
+pub(crate) mod sched;
+pub(crate) mod watchdog;
+
+use std::time::Duration;
+
+use crate::process::cell::Proc;
+use crate::rt::random::Random;
+use crate::rt::sched::Sched;
+use crate::timer::Timers;
+
+/// A monotonic clock that starts at 0 with its node.
+pub(crate) enum Clock {
+    Real(std::time::Instant),
+    /// tokio's clock, which a paused runtime moves on by itself.
+    Virtual(tokio::time::Instant),
+}
+
+impl Clock {
+    #[inline]
+    pub(crate) fn now(&self) -> Duration {
+        match self {
+            Clock::Real(start) => start.elapsed(),
+            Clock::Virtual(start) => start.elapsed(),
+        }
+    }
+
+    /// The tokio instant that is `at` after the node's start.
+    pub(crate) fn instant(&self, at: Duration) -> tokio::time::Instant {
+        match self {
+            Clock::Real(start) => tokio::time::Instant::from_std(*start + at),
+            Clock::Virtual(start) => *start + at,
+        }
+    }
+}
+
+/// Everything a node needs from the world outside.
+pub(crate) struct Rt {
+    pub(crate) sched: Sched,
+    pub(crate) clock: Clock,
+    pub(crate) timers: Timers,
+    pub(crate) random: Random,
+    pub(crate) simulated: bool,
+}
+
+impl Rt {
+    #[inline]
+    pub(crate) fn schedule(&self, proc: &Proc) {
+        self.sched.schedule(proc);
+    }
+
+    /// Time since the node's start.
+    #[inline]
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.now()
+    }
+}

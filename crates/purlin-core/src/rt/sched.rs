@@ -1,0 +1,355 @@
+//! Run queues and executors.
+//!
+//! ```text
+//!   schedule(p) on an executor's thread ──► that executor's ring (256) ──overflow──► shared queue
+//!   schedule(p) elsewhere ────────────────────────────────────────────────────────► shared queue
+//!
+//!   executor: own ring, every 61st time the shared queue first; then the shared queue; then half of another ring
+//! ```
+//! An executor that finds nothing sets its bit in `idle`, looks once more, and returns to tokio. A party that pushes work makes the
+//! push visible, then looks at `idle` and wakes one executor. Both sides put a SeqCst fence between their write and their look, so at
+//! least one of them sees the other (Dekker): no wake-up is lost. A push into the own ring wakes nobody while the ring holds only that
+//! one process: this executor will get to it next, and handing it to a sleeping thread costs more than running it.
+//!
+//! Queues hold bare pointers; `process::cell` says why that is safe.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::node::current::tls;
+use crate::node::{Node, NodeInner};
+use crate::process::cell::Proc;
+use crate::rt::ring::Ring;
+use crate::sync::{Arc, AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
+
+/// How long an executor works before it gives its worker thread back to tokio.
+pub(crate) const SLICE: Duration = Duration::from_micros(200);
+/// How many activations an executor makes at most before it gives its worker thread back.
+const ACTIVATIONS: u32 = 256;
+/// How often the shared queue is looked at first.
+const FAIRNESS: u32 = 61;
+
+/// What the watchdog sees of an executor.
+#[derive(Default)]
+pub(crate) struct Record {
+    /// Grows with every activation and every message; odd numbers do not mean anything.
+    pub(crate) steps: AtomicU64,
+    /// Slot and serial of the process being run, packed; 0 when none is.
+    pub(crate) running: AtomicU64,
+    /// The table of the message being handled.
+    pub(crate) message: AtomicPtr<crate::mailbox::envelope::MsgTable>,
+}
+
+pub(crate) struct Worker {
+    /// The index of the node whose scheduler this is.
+    owner: u32,
+    index: usize,
+    ring: Ring<256>,
+    waker: Mutex<Option<Waker>>,
+    pub(crate) record: Record,
+    /// End of the present slice, in nanoseconds of the node's clock; written by this executor only.
+    slice_end: AtomicU64,
+}
+
+/// The queue of a simulated node.
+struct Simulated {
+    ready: Vec<NonNull<Proc>>,
+}
+
+pub(crate) struct Sched {
+    owner: u32,
+    workers: Box<[Worker]>,
+    inject: Mutex<VecDeque<NonNull<Proc>>>,
+    inject_len: AtomicUsize,
+    idle: AtomicU64,
+    simulated: Option<Mutex<Simulated>>,
+    stopping: AtomicBool,
+    running: AtomicUsize,
+}
+
+// SAFETY: the pointers in the queues are to processes, which are Sync.
+unsafe impl Send for Sched {}
+// SAFETY: as above; a ring's push is made by its own executor only (see `schedule`).
+unsafe impl Sync for Sched {}
+
+impl Sched {
+    /// `workers` = 0 makes the simulated scheduler.
+    pub(crate) fn new(owner: u32, workers: usize) -> Sched {
+        let simulated = (workers == 0).then(|| Mutex::new(Simulated { ready: Vec::new() }));
+        // The idle mask has 64 bits; more executors than that would not pay on one set of queues.
+        let workers = workers.clamp(1, 64);
+        Sched {
+            owner,
+            workers: (0..workers)
+                .map(|index| Worker {
+                    owner,
+                    index,
+                    ring: Ring::new(),
+                    waker: Mutex::new(None),
+                    record: Record::default(),
+                    slice_end: AtomicU64::new(0),
+                })
+                .collect(),
+            inject: Mutex::new(VecDeque::new()),
+            inject_len: AtomicUsize::new(0),
+            idle: AtomicU64::new(0),
+            simulated,
+            stopping: AtomicBool::new(false),
+            running: AtomicUsize::new(workers),
+        }
+    }
+
+    pub(crate) fn workers(&self) -> &[Worker] {
+        &self.workers
+    }
+
+    /// Is nothing being run and nothing waiting to be?
+    pub(crate) fn is_idle(&self) -> bool {
+        self.idle.load(Ordering::Relaxed).count_ones() as usize == self.workers.len()
+    }
+
+    /// The executor of this scheduler that runs on this thread.
+    #[inline]
+    fn here(&self) -> Option<&Worker> {
+        let worker = tls(|t| t.worker.get())?;
+        // SAFETY: set for the time of an executor's poll only, and the executor holds the node that holds the worker.
+        let worker = unsafe { worker.as_ref() };
+        (worker.owner == self.owner).then_some(worker)
+    }
+
+    /// Puts a process, whose SCHED bit the caller has just set, into a run queue.
+    #[inline]
+    pub(crate) fn schedule(&self, proc: &Proc) {
+        if let Some(simulated) = &self.simulated {
+            simulated.lock().ready.push(proc.ptr());
+            if self.here().is_none() {
+                self.wake_one();
+            }
+            return;
+        }
+        if let Some(worker) = self.here() {
+            // SAFETY: `here` returned the executor of this very thread: we are the ring's only producer.
+            if unsafe { worker.ring.push(proc.ptr().cast()) }.is_ok() {
+                if self.workers.len() > 1 && worker.ring.len() > 1 {
+                    self.wake_one();
+                }
+                return;
+            }
+        }
+        self.inject(proc.ptr());
+    }
+
+    #[cold]
+    fn inject(&self, proc: NonNull<Proc>) {
+        {
+            let mut queue = self.inject.lock();
+            queue.push_back(proc);
+            self.inject_len.store(queue.len(), Ordering::Relaxed);
+        }
+        self.wake_one();
+    }
+
+    fn take_injected(&self) -> Option<NonNull<Proc>> {
+        if self.inject_len.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let mut queue = self.inject.lock();
+        let proc = queue.pop_front();
+        self.inject_len.store(queue.len(), Ordering::Relaxed);
+        proc
+    }
+
+    /// Wakes one idle executor, if there is one.
+    pub(crate) fn wake_one(&self) {
+        fence(Ordering::SeqCst);
+        let mut mask = self.idle.load(Ordering::Relaxed);
+        while mask != 0 {
+            let bit = mask & mask.wrapping_neg();
+            let before = self.idle.fetch_and(!bit, Ordering::AcqRel);
+            if before & bit != 0 {
+                let worker = &self.workers[bit.trailing_zeros() as usize];
+                let waker = worker.waker.lock().clone();
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+                return;
+            }
+            mask = before & !bit;
+        }
+    }
+
+    fn next(&self, me: &Worker, tick: u32, node: &NodeInner) -> Option<NonNull<Proc>> {
+        if let Some(simulated) = &self.simulated {
+            let mut queue = simulated.lock();
+            return match queue.ready.len() {
+                0 => None,
+                1 => queue.ready.pop(),
+                // Drawn only where there is a choice, so that recorded schedules stay short. `remove` keeps the others' order.
+                n => Some(queue.ready.remove(node.rt.random.below(n))),
+            };
+        }
+        if tick % FAIRNESS == FAIRNESS - 1
+            && let Some(proc) = self.take_injected()
+        {
+            return Some(proc);
+        }
+        if let Some(proc) = me.ring.pop() {
+            return Some(proc.cast());
+        }
+        self.take_injected().or_else(|| {
+            (1..self.workers.len()).find_map(|step| {
+                let other = &self.workers[(me.index + step) % self.workers.len()];
+                // SAFETY: `me` is the executor of this thread, the only producer of its ring.
+                unsafe { other.ring.steal_into(&me.ring) }.map(NonNull::cast)
+            })
+        })
+    }
+
+    fn has_work(&self) -> bool {
+        match &self.simulated {
+            Some(simulated) => !simulated.lock().ready.is_empty(),
+            None => self.inject_len.load(Ordering::Relaxed) != 0 || self.workers.iter().any(|w| w.ring.len() != 0),
+        }
+    }
+
+    /// Makes the executors end at their next look.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        for worker in &self.workers {
+            let waker = worker.waker.lock().clone();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// Remaining time of the executor's slice on this thread: `true` when the running process should give way.
+#[inline]
+pub(crate) fn slice_over(now: Duration) -> bool {
+    tls(|t| {
+        // SAFETY: as in `here`.
+        t.worker.get().is_none_or(|w| now.as_nanos() as u64 >= unsafe { w.as_ref() }.slice_end.load(Ordering::Relaxed))
+    })
+}
+
+/// Notes for the watchdog what this thread's executor is doing.
+#[inline]
+pub(crate) fn note(f: impl FnOnce(&Record)) {
+    tls(|t| {
+        if let Some(worker) = t.worker.get() {
+            // SAFETY: as in `here`.
+            f(&unsafe { worker.as_ref() }.record);
+        }
+    });
+}
+
+/// The tokio task that runs processes.
+pub(crate) struct Executor {
+    node: Arc<NodeInner>,
+    index: usize,
+}
+
+impl Executor {
+    /// All executors of a node.
+    pub(crate) fn all(node: &Node) -> Vec<Executor> {
+        (0..node.rt().sched.workers.len()).map(|index| Executor { node: node.0.clone(), index }).collect()
+    }
+
+    fn run(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let node = &*self.node;
+        let sched = &node.rt.sched;
+        let me = &sched.workers[self.index];
+        let mut slice_start = node.rt.now();
+        me.slice_end.store((slice_start + SLICE).as_nanos() as u64, Ordering::Relaxed);
+        let mut tick = 0u32;
+        loop {
+            if sched.stopping.load(Ordering::Acquire) {
+                return Poll::Ready(());
+            }
+            let Some(proc) = sched.next(me, tick, node) else {
+                // Announce, then look again: a push that this look misses sees the announcement.
+                sched.idle.fetch_or(1 << self.index, Ordering::AcqRel);
+                fence(Ordering::SeqCst);
+                if !sched.has_work() && !sched.stopping.load(Ordering::Acquire) {
+                    return Poll::Pending;
+                }
+                sched.idle.fetch_and(!(1 << self.index), Ordering::AcqRel);
+                continue;
+            };
+            // More waits than this executor can start at once: let an idle one help.
+            if tick == 0 && sched.workers.len() > 1 && (me.ring.len() > 0 || sched.inject_len.load(Ordering::Relaxed) > 0) {
+                sched.wake_one();
+            }
+            // SAFETY: popped from a run queue: scheduled, hence alive and kept by the process table.
+            crate::process::run::activate(unsafe { proc.as_ref() }, &me.record);
+            tick += 1;
+            let give_way = if node.rt.simulated {
+                // Real time must not leak into a simulated run; and tokio's clock moves only while its driver runs.
+                tick >= ACTIVATIONS
+            } else {
+                tick >= ACTIVATIONS
+                    || !tokio::task::coop::has_budget_remaining()
+                    || (tick % 8 == 0 && {
+                        let now = node.rt.now();
+                        let over = now - slice_start >= SLICE;
+                        if over {
+                            slice_start = now;
+                        }
+                        over
+                    })
+            };
+            if give_way {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl Future for Executor {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let sched = &self.node.rt.sched;
+        let me = &sched.workers[self.index];
+        {
+            let mut waker = me.waker.lock();
+            if !waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
+                *waker = Some(cx.waker().clone());
+            }
+        }
+        sched.idle.fetch_and(!(1 << self.index), Ordering::AcqRel);
+        let before = tls(|t| t.worker.replace(Some(NonNull::from(me))));
+        let result = self.run(cx);
+        tls(|t| t.worker.set(before));
+        result
+    }
+}
+
+impl Drop for Executor {
+    /// The last executor to go (the runtime shuts down, or the node was stopped) ends what is still there: every process's future and
+    /// state are dropped, so that what they own is released.
+    fn drop(&mut self) {
+        let sched = &self.node.rt.sched;
+        sched.idle.fetch_and(!(1 << self.index), Ordering::AcqRel);
+        *sched.workers[self.index].waker.lock() = None;
+        if sched.running.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return;
+        }
+        self.node.down.store(true, Ordering::Release);
+        crate::process::exit::kill_all(&self.node);
+        let me = &sched.workers[self.index];
+        let before = tls(|t| t.worker.replace(Some(NonNull::from(me))));
+        for tick in 0.. {
+            let Some(proc) = sched.next(me, tick, &self.node) else { break };
+            // SAFETY: as in `run`.
+            crate::process::run::activate(unsafe { proc.as_ref() }, &me.record);
+        }
+        tls(|t| t.worker.set(before));
+    }
+}

@@ -1,0 +1,259 @@
+//! The node's timers: one hierarchical wheel with a millisecond tick, driven by one tokio task.
+//!
+//! A timer never fires early; it fires at the first tick at or after its deadline. Timers that send a message belong to the process they
+//! send to and go when it ends. `wheel` is the pure data structure; this file puts a mutex, the clock and the owners around it.
+
+mod wheel;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::mailbox::envelope::Envelope;
+use crate::node::NodeInner;
+use crate::process::pid::Pid;
+use crate::process::small_map::{MixMap, SmallMap};
+use crate::sync::Mutex;
+use crate::timer::wheel::{TimerKey, Wheel};
+
+/// Longest relative time that a timer takes: about 17,000 years would overflow nothing, but nobody means it.
+pub(crate) const LONGEST: Duration = Duration::from_secs(1 << 39);
+
+/// Names one timer of its node; from [`send_after`](crate::Cx::send_after) and its relatives.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct TimerRef(TimerKey);
+
+/// What a timer does when it fires.
+pub(crate) enum Action {
+    /// Sends a message that was packed when the timer was set.
+    Send { to: Pid, envelope: Envelope },
+    /// Sends a message made anew each time, and goes on.
+    Repeat { to: Pid, every: u64, make: Arc<dyn Fn() -> Envelope + Send + Sync> },
+    /// Wakes a task.
+    Wake(Waker),
+}
+
+struct State {
+    wheel: Wheel<Action>,
+    /// The timers that send to a process, so that they go when it ends.
+    owned: MixMap<Pid, SmallMap<TimerKey, ()>>,
+    driver: Option<Waker>,
+    /// The tick that the driver sleeps until; `u64::MAX` when it sleeps for good.
+    armed: u64,
+}
+
+pub(crate) struct Timers {
+    state: Mutex<State>,
+}
+
+fn ticks_up(at: Duration) -> u64 {
+    u64::try_from(at.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX / 2)
+}
+
+impl Timers {
+    pub(crate) fn new() -> Timers {
+        Timers {
+            state: Mutex::new(State { wheel: Wheel::new(0), owned: MixMap::default(), driver: None, armed: u64::MAX }),
+        }
+    }
+
+    /// Sets a timer for `at` after the node's start.
+    pub(crate) fn insert(&self, at: Duration, action: Action) -> TimerRef {
+        self.insert_tick(ticks_up(at), action)
+    }
+
+    fn insert_tick(&self, tick: u64, action: Action) -> TimerRef {
+        let owner = owner(&action);
+        let (key, wake) = {
+            let mut state = self.state.lock();
+            let key = state.wheel.insert(tick, action);
+            if let Some(owner) = owner {
+                state.owned.entry(owner).or_default().insert(key, ());
+            }
+            let wake = if tick < state.armed {
+                state.armed = tick;
+                state.driver.take()
+            } else {
+                None
+            };
+            (key, wake)
+        };
+        if let Some(waker) = wake {
+            waker.wake();
+        }
+        TimerRef(key)
+    }
+
+    /// Takes a timer off; its deadline as time after the node's start, or `None` if it fired, was cancelled, or never was.
+    pub(crate) fn cancel(&self, timer: TimerRef) -> Option<Duration> {
+        let mut state = self.state.lock();
+        let (tick, action) = state.wheel.cancel(timer.0)?;
+        if let Some(owner) = owner(&action) {
+            forget(&mut state.owned, owner, timer.0);
+        }
+        drop(state);
+        // The message's own Drop runs here, outside the lock.
+        drop(action);
+        Some(Duration::from_millis(tick))
+    }
+
+    /// A timer's deadline as time after the node's start.
+    pub(crate) fn read(&self, timer: TimerRef) -> Option<Duration> {
+        self.state.lock().wheel.get(timer.0).map(Duration::from_millis)
+    }
+
+    /// Takes off every timer that sends to `owner`.
+    pub(crate) fn cancel_all(&self, owner: Pid) {
+        let mut dropped = Vec::new();
+        let mut state = self.state.lock();
+        if let Some(keys) = state.owned.remove(&owner) {
+            for key in keys.keys() {
+                dropped.extend(state.wheel.cancel(key));
+            }
+        }
+        drop(state);
+        drop(dropped);
+    }
+
+    /// How many timers are set.
+    pub(crate) fn len(&self) -> usize {
+        self.state.lock().wheel.len()
+    }
+
+    fn fire(&self, node: &NodeInner, now: u64, cx: &mut Context<'_>) -> Option<u64> {
+        let mut due = Vec::new();
+        let next = {
+            let mut state = self.state.lock();
+            let state = &mut *state;
+            state.wheel.advance(now, &mut due);
+            for (key, action) in &due {
+                if let Some(owner) = owner(action) {
+                    forget(&mut state.owned, owner, *key);
+                }
+            }
+            let next = state.wheel.next_deadline();
+            state.armed = next.unwrap_or(u64::MAX);
+            if !state.driver.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
+                state.driver = Some(cx.waker().clone());
+            }
+            next
+        };
+        let any = !due.is_empty();
+        for (_, action) in due {
+            match action {
+                Action::Send { to, envelope } => node.deliver(to, envelope),
+                Action::Repeat { to, every, make } => {
+                    if node.lookup(to).is_some() {
+                        node.deliver(to, make());
+                        // Measured from the tick it fired for, so that an interval does not drift.
+                        self.insert_tick(now + every, Action::Repeat { to, every, make });
+                    }
+                }
+                Action::Wake(waker) => waker.wake(),
+            }
+        }
+        if any { Some(next.map_or(now, |n| n.min(now))) } else { next }
+    }
+}
+
+fn owner(action: &Action) -> Option<Pid> {
+    match action {
+        Action::Send { to, .. } | Action::Repeat { to, .. } => Some(*to),
+        Action::Wake(_) => None,
+    }
+}
+
+fn forget(owned: &mut MixMap<Pid, SmallMap<TimerKey, ()>>, owner: Pid, key: TimerKey) {
+    if let Some(keys) = owned.get_mut(&owner) {
+        keys.remove(&key);
+        if keys.len() == 0 {
+            owned.remove(&owner);
+        }
+    }
+}
+
+/// The tokio task that fires a node's timers.
+pub(crate) struct Driver {
+    node: Arc<NodeInner>,
+    sleep: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl Driver {
+    pub(crate) fn new(node: Arc<NodeInner>) -> Driver {
+        Driver { node, sleep: None }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        loop {
+            if this.node.is_down() {
+                return Poll::Ready(());
+            }
+            let rt = &this.node.rt;
+            // Rounded down: a timer whose tick has not fully passed does not fire.
+            let now = u64::try_from(rt.now().as_millis()).unwrap_or(u64::MAX / 2);
+            let Some(next) = rt.timers.fire(&this.node, now, cx) else {
+                this.sleep = None;
+                return Poll::Pending;
+            };
+            if next <= now {
+                continue;
+            }
+            let until = rt.clock.instant(Duration::from_millis(next));
+            match &mut this.sleep {
+                Some(sleep) => sleep.as_mut().reset(until),
+                None => this.sleep = Some(Box::pin(tokio::time::sleep_until(until))),
+            }
+            match this.sleep.as_mut().map(|s| s.as_mut().poll(cx)) {
+                Some(Poll::Ready(())) => {}
+                _ => return Poll::Pending,
+            }
+        }
+    }
+}
+
+/// Wakes its task at a time of the node's clock; takes its timer off when dropped.
+pub(crate) struct Alarm {
+    node: crate::node::Node,
+    at: Duration,
+    timer: Option<(TimerRef, Waker)>,
+}
+
+impl Alarm {
+    pub(crate) fn at(node: crate::node::Node, at: Duration) -> Alarm {
+        Alarm { node, at, timer: None }
+    }
+
+    /// Ready once the time has come.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.node.rt().now() >= self.at {
+            self.clear();
+            return Poll::Ready(());
+        }
+        if self.timer.as_ref().is_some_and(|(t, w)| w.will_wake(cx.waker()) && self.node.rt().timers.read(*t).is_some()) {
+            return Poll::Pending;
+        }
+        self.clear();
+        let waker = cx.waker().clone();
+        self.timer = Some((self.node.rt().timers.insert(self.at, Action::Wake(waker.clone())), waker));
+        Poll::Pending
+    }
+
+    fn clear(&mut self) {
+        if let Some((timer, _)) = self.timer.take() {
+            self.node.rt().timers.cancel(timer);
+        }
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}

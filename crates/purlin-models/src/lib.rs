@@ -1,0 +1,24 @@
+//! Model checks of the kernel's lock-free protocols.
+//!
+//! The protocol files of purlin-core are compiled here a second time, unchanged, against a `sync` module made of loom's types.
+//! loom then runs each model under every interleaving, and every value that a weakly ordered load may return, up to the stated
+//! number of preemptions.
+//!
+//! | here | is |
+//! |---|---|
+//! | `sync.rs` | stands in for purlin-core's `sync.rs`: the same names, loom's types |
+//! | `call.rs`, `process.rs`, `rt.rs` | include purlin-core's files under the same module paths |
+//! | `call/slot_pool.rs`, `process/table_page.rs` | stand-ins for the parts that deal with memory |
+//! | `models/<what>.rs` | the models, one public function each, named by what it shows |
+//! | `tests/models.rs` | the list of tests, one per model |
+//!
+//! To add a protocol: include its file in the module file of its folder, write `models/<what>.rs`, list the functions in
+//! `tests/models.rs` (a test there fails if one is forgotten). Run with `cargo test --release -p purlin-models`.
+
+#![allow(unsafe_code, reason = "the protocols handle raw memory, and the models play their callers")]
+
+mod call;
+pub mod models;
+mod process;
+mod rt;
+mod sync;

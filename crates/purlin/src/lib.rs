@@ -1,0 +1,1 @@
+//! Purlin: OTP for Rust.
