@@ -187,7 +187,7 @@ impl<S: GenServer> Cx<S> {
     where
         S: Monitors<K>,
     {
-        relations::monitor(self.proc(), target.into(), WatchOptions::converting(|down| S::down(down).0))
+        relations::monitor(self.proc(), target.into(), WatchOptions::converting(|down| S::__down(down).0))
     }
 
     /// [`monitor`](Self::monitor) with a tag that comes back in [`Down::tag`](crate::Down::tag).
@@ -195,7 +195,7 @@ impl<S: GenServer> Cx<S> {
     where
         S: Monitors<K>,
     {
-        let options = WatchOptions { tag: Some(tag), ..WatchOptions::converting(|down| S::down(down).0) };
+        let options = WatchOptions { tag: Some(tag), ..WatchOptions::converting(|down| S::__down(down).0) };
         relations::monitor(self.proc(), target.into(), options)
     }
 
@@ -234,7 +234,7 @@ impl<S: GenServer> Cx<S> {
         S: TrapsExits<K>,
     {
         let proc = self.proc();
-        proc.extra.lock().get_or_insert_default().on_exit = Some(|exit| S::exit(exit).0);
+        proc.extra.lock().get_or_insert_default().on_exit = Some(|exit| S::__exit(exit).0);
         proc.set_flag(TRAP, on)
     }
 

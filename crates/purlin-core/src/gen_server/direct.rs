@@ -128,7 +128,7 @@ fn sync<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, message: M, cal
     let result = panic::catch(proc.node.0.settings.backtraces, || {
         // SAFETY: `try_enter` gave us RUN, and an idle server has its state.
         let (state, own) = unsafe { message::parts::<S>(proc) };
-        let future = std::pin::pin!(message.run(state, own));
+        let future = std::pin::pin!(message.__run(state, own));
         future.poll(&mut Context::from_waker(Waker::noop()))
     });
     message::set_caller(before);
@@ -153,7 +153,7 @@ fn unusual<S: GenServer, R: Send + 'static>(proc: &Proc, flow: Flow<R>, caller: 
 fn polled<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, message: M, caller: u64) -> Ran<M::Reply> {
     // SAFETY: `try_enter` gave us RUN, and an idle server has its state.
     let (state, own) = unsafe { message::parts::<S>(proc) };
-    polled_frame::<S, _, _>(proc, CallFrame { future: message.run(state, own), replier: None, caller })
+    polled_frame::<S, _, _>(proc, CallFrame { future: message.__run(state, own), replier: None, caller })
 }
 
 #[inline]
@@ -207,7 +207,7 @@ fn read<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, message: M) -> 
         // SAFETY: readers share the state while the word counts them; `M: CallFor` by a read demands `S: Sync`.
         let body: *const Server<S> = unsafe { server::cell_of::<S>(proc) }.body.with(|b| b);
         // SAFETY: an idle server has its state, and nobody changes it or its context while readers are counted.
-        unsafe { message.read((*body).state.assume_init_ref(), (*body).cx.reading()) }
+        unsafe { message.__read((*body).state.assume_init_ref(), (*body).cx.reading()) }
     });
     drop(restore);
     drop(depth);

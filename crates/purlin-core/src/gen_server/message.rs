@@ -228,7 +228,7 @@ unsafe fn handle_call<S: GenServer, M: CallFor<S, K>, K: 'static>(payload: *mut 
     let CallMsg { message, replier, caller } = unsafe { unpack::<CallMsg<M, M::Reply>>(payload) };
     // SAFETY: the runner calls handlers under RUN, one at a time, once the state is there.
     let (state, own) = unsafe { parts::<S>(proc) };
-    let frame = CallFrame { future: message.run(state, own), replier: Some(replier), caller };
+    let frame = CallFrame { future: message.__run(state, own), replier: Some(replier), caller };
     server::run_frame::<S, _>(proc, frame, M::SYNC, cx);
 }
 
@@ -237,7 +237,7 @@ unsafe fn handle_cast<S: GenServer, M: CastFor<S, K>, K: 'static>(payload: *mut 
     let message = unsafe { unpack::<M>(payload) };
     // SAFETY: as in `handle_call`.
     let (state, own) = unsafe { parts::<S>(proc) };
-    server::run_frame::<S, _>(proc, PlainFrame(message.run(state, own)), M::SYNC, cx);
+    server::run_frame::<S, _>(proc, PlainFrame(message.__run(state, own)), M::SYNC, cx);
 }
 
 unsafe fn handle_info<S: GenServer, M: InfoFor<S, K>, K: 'static>(payload: *mut Payload, proc: &Proc, cx: &mut Context<'_>) {
@@ -245,7 +245,7 @@ unsafe fn handle_info<S: GenServer, M: InfoFor<S, K>, K: 'static>(payload: *mut 
     let message = unsafe { unpack::<M>(payload) };
     // SAFETY: as in `handle_call`.
     let (state, own) = unsafe { parts::<S>(proc) };
-    server::run_frame::<S, _>(proc, PlainFrame(message.run(state, own)), M::SYNC, cx);
+    server::run_frame::<S, _>(proc, PlainFrame(message.__run(state, own)), M::SYNC, cx);
 }
 
 unsafe fn handle_continue<S: GenServer, M: ContinueFor<S, K>, K: 'static>(payload: *mut Payload, proc: &Proc, cx: &mut Context<'_>) {
@@ -253,5 +253,5 @@ unsafe fn handle_continue<S: GenServer, M: ContinueFor<S, K>, K: 'static>(payloa
     let message = unsafe { unpack::<M>(payload) };
     // SAFETY: as in `handle_call`.
     let (state, own) = unsafe { parts::<S>(proc) };
-    server::run_frame::<S, _>(proc, PlainFrame(message.run(state, own)), M::SYNC, cx);
+    server::run_frame::<S, _>(proc, PlainFrame(message.__run(state, own)), M::SYNC, cx);
 }

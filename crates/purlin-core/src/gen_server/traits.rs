@@ -139,9 +139,9 @@ pub trait CallFor<S: GenServer, K>: Sized + Send + 'static {
     #[doc(hidden)]
     const SYNC: bool;
     #[doc(hidden)]
-    fn run<'a>(self, state: &'a mut S, cx: &'a mut Cx<S>) -> impl Future<Output = Flow<Self::Reply>> + Send + 'a;
+    fn __run<'a>(self, state: &'a mut S, cx: &'a mut Cx<S>) -> impl Future<Output = Flow<Self::Reply>> + Send + 'a;
     #[doc(hidden)]
-    fn read(self, state: &S, cx: &ReadCx<S>) -> Flow<Self::Reply>;
+    fn __read(self, state: &S, cx: &ReadCx<S>) -> Flow<Self::Reply>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -155,11 +155,11 @@ where
     const READ: bool = false;
     const SYNC: bool = <S as HandleCall<M, Sh>>::SYNC;
 
-    async fn run<'a>(self, state: &'a mut S, cx: &'a mut Cx<S>) -> Flow<S::Reply> {
+    async fn __run<'a>(self, state: &'a mut S, cx: &'a mut Cx<S>) -> Flow<S::Reply> {
         Sh::flow(state.handle_call(self, cx).await)
     }
 
-    fn read(self, _: &S, _: &ReadCx<S>) -> Flow<S::Reply> {
+    fn __read(self, _: &S, _: &ReadCx<S>) -> Flow<S::Reply> {
         unreachable!("not a read")
     }
 }
@@ -175,11 +175,11 @@ where
     const READ: bool = true;
     const SYNC: bool = true;
 
-    async fn run<'a>(self, state: &'a mut S, cx: &'a mut Cx<S>) -> Flow<S::Reply> {
+    async fn __run<'a>(self, state: &'a mut S, cx: &'a mut Cx<S>) -> Flow<S::Reply> {
         Sh::flow(state.handle_read(self, cx.reading()))
     }
 
-    fn read(self, state: &S, cx: &ReadCx<S>) -> Flow<S::Reply> {
+    fn __read(self, state: &S, cx: &ReadCx<S>) -> Flow<S::Reply> {
         Sh::flow(state.handle_read(self, cx))
     }
 }
@@ -202,7 +202,7 @@ macro_rules! gate {
             #[doc(hidden)]
             const SYNC: bool;
             #[doc(hidden)]
-            fn run<'a>(self, state: &'a mut S, cx: &'a mut Cx<S>) -> impl Future<Output = Flow<()>> + Send + 'a;
+            fn __run<'a>(self, state: &'a mut S, cx: &'a mut Cx<S>) -> impl Future<Output = Flow<()>> + Send + 'a;
         }
 
         #[diagnostic::do_not_recommend]
@@ -214,7 +214,7 @@ macro_rules! gate {
         {
             const SYNC: bool = <S as $handle<M, Sh>>::SYNC;
 
-            async fn run<'a>(self, state: &'a mut S, cx: &'a mut Cx<S>) -> Flow<()> {
+            async fn __run<'a>(self, state: &'a mut S, cx: &'a mut Cx<S>) -> Flow<()> {
                 Sh::flow(state.$method(self, cx).await)
             }
         }
@@ -260,12 +260,12 @@ gate! {
 )]
 pub trait Monitors<K>: GenServer {
     #[doc(hidden)]
-    fn down(down: Down) -> crate::mailbox::envelope::Opaque;
+    fn __down(down: Down) -> crate::mailbox::envelope::Opaque;
 }
 
 #[diagnostic::do_not_recommend]
 impl<S: HandleInfo<Down, Sh>, Sh: Shape> Monitors<Sh> for S {
-    fn down(down: Down) -> crate::mailbox::envelope::Opaque {
+    fn __down(down: Down) -> crate::mailbox::envelope::Opaque {
         crate::gen_server::message::info::<S, Down, Sh>(down).into()
     }
 }
@@ -278,12 +278,12 @@ impl<S: HandleInfo<Down, Sh>, Sh: Shape> Monitors<Sh> for S {
 )]
 pub trait TrapsExits<K>: GenServer {
     #[doc(hidden)]
-    fn exit(exit: Exit) -> crate::mailbox::envelope::Opaque;
+    fn __exit(exit: Exit) -> crate::mailbox::envelope::Opaque;
 }
 
 #[diagnostic::do_not_recommend]
 impl<S: HandleInfo<Exit, Sh>, Sh: Shape> TrapsExits<Sh> for S {
-    fn exit(exit: Exit) -> crate::mailbox::envelope::Opaque {
+    fn __exit(exit: Exit) -> crate::mailbox::envelope::Opaque {
         crate::gen_server::message::info::<S, Exit, Sh>(exit).into()
     }
 }

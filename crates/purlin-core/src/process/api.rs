@@ -107,7 +107,7 @@ impl<M: Send + 'static> Mailbox<M> {
         F: FnOnce(Mailbox<N>) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        spawn_monitor_with(body, |down| M::pack(down).0)
+        spawn_monitor_with(body, |down| M::__pack(down).0)
     }
 }
 

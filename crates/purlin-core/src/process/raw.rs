@@ -105,7 +105,7 @@ impl std::fmt::Debug for AnyMsg {
 )]
 pub trait Accepts<T, K>: Send + 'static {
     #[doc(hidden)]
-    fn pack(message: T) -> AnyMsg;
+    fn __pack(message: T) -> AnyMsg;
 }
 
 #[doc(hidden)]
@@ -115,14 +115,14 @@ pub struct ViaAny;
 
 #[diagnostic::do_not_recommend]
 impl<M: From<T> + Send + 'static, T> Accepts<T, ViaFrom> for M {
-    fn pack(message: T) -> AnyMsg {
+    fn __pack(message: T) -> AnyMsg {
         AnyMsg(Envelope::plain(M::from(message)))
     }
 }
 
 #[diagnostic::do_not_recommend]
 impl<T: Send + 'static> Accepts<T, ViaAny> for AnyMsg {
-    fn pack(message: T) -> AnyMsg {
+    fn __pack(message: T) -> AnyMsg {
         AnyMsg(Envelope::plain(message))
     }
 }
@@ -165,7 +165,7 @@ impl<M: 'static> Address<M> {
     where
         M: Accepts<T, K>,
     {
-        self.proc.node.0.deliver_to(&self.proc, M::pack(message).0);
+        self.proc.node.0.deliver_to(&self.proc, M::__pack(message).0);
     }
 
     /// Sends a message, and gives it back when the process has ended or its mailbox is full.
@@ -401,7 +401,7 @@ impl<M: Send + 'static> Mailbox<M> {
         M: Accepts<Exit, K>,
     {
         self.check();
-        self.proc.extra.lock().get_or_insert_default().on_exit = Some(|exit| M::pack(exit).0);
+        self.proc.extra.lock().get_or_insert_default().on_exit = Some(|exit| M::__pack(exit).0);
         self.proc.set_flag(TRAP, on)
     }
 
@@ -411,7 +411,7 @@ impl<M: Send + 'static> Mailbox<M> {
         M: Accepts<Down, K>,
     {
         self.check();
-        relations::monitor(&self.proc, target.into(), WatchOptions::converting(|down| M::pack(down).0))
+        relations::monitor(&self.proc, target.into(), WatchOptions::converting(|down| M::__pack(down).0))
     }
 
     /// [`monitor`](Self::monitor) with a tag of one's own and, if wanted, an alias that shares the monitor's life.
@@ -426,7 +426,7 @@ impl<M: Send + 'static> Mailbox<M> {
             Some(MonitorAlias::Demonitor) => (Some(AliasMode::ExplicitUnalias), true),
             Some(MonitorAlias::ReplyDemonitor) => (Some(AliasMode::Reply), true),
         };
-        let watch = WatchOptions { tag: options.tag, convert: |down| M::pack(down).0, alias, ends_alias };
+        let watch = WatchOptions { tag: options.tag, convert: |down| M::__pack(down).0, alias, ends_alias };
         let monitor = relations::monitor(&self.proc, target.into(), watch);
         (monitor, alias.map(|_| Alias { proc: self.proc.clone(), id: monitor.0, messages: PhantomData }))
     }
@@ -531,7 +531,7 @@ impl<M: 'static> Alias<M> {
     where
         M: Accepts<T, K>,
     {
-        if let Err(lost) = relations::send_through(&self.proc, self.id, M::pack(message).0) {
+        if let Err(lost) = relations::send_through(&self.proc, self.id, M::__pack(message).0) {
             drop(lost);
         }
     }
