@@ -9,6 +9,7 @@ pub mod gen_server;
 pub(crate) mod mailbox;
 pub mod node;
 pub mod process;
+pub mod registry;
 pub(crate) mod rt;
 pub mod sys;
 pub(crate) mod sync;
@@ -27,6 +28,7 @@ pub use node::{CallPath, Node, NodeBuilder, NodeStats};
 pub use process::{
     Address, AliasMode, AnyMsg, Down, Exit, ExitReason, Mailbox, MonitorRef, MonitorTarget, PanicInfo, Pid, Term,
 };
+pub use registry::{Registry, RegistryBuilder, RegistryError, RegistryServer};
 pub use timer::TimerRef;
 
 use std::time::Duration;

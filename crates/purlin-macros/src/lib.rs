@@ -1,1 +1,118 @@
-//! Attribute macros of Purlin.
+//! Attribute macros of Purlin: [`macro@gen_server`], [`macro@main`] and [`macro@test`].
+//!
+//! Use them through the crate `purlin`. They only remove typing: whatever they write, a person can write with the traits of
+//! `purlin`, and none of it is unsafe.
+#![forbid(unsafe_code)]
+
+use proc_macro::TokenStream;
+
+mod gen_server;
+mod options;
+mod runtime;
+
+/// Makes a server of an ordinary `impl` block.
+///
+/// ```ignore
+/// use purlin::prelude::*;
+///
+/// struct Counter { value: i64 }
+///
+/// #[gen_server]
+/// impl Counter {
+///     fn init(start: i64) -> Self { Counter { value: start } }
+///
+///     #[call] fn increment(&mut self, by: i64) -> i64 { self.value += by; self.value }
+///     #[call] fn get(&self) -> i64 { self.value }
+///     #[cast] fn reset(&mut self) { self.value = 0 }
+///     #[info] fn tick(&mut self, _: Tick, cx: &mut Cx<Self>) { cx.send_after(secs(1), Tick); }
+/// }
+/// ```
+/// The block stays as it is written: `self.increment(1)` inside it is a plain method call. From outside, `Ref<Counter>` and
+/// `Name<Counter>` get the methods `increment(by)`, `get()` and `reset()`, with the visibility, documentation and deprecation of the
+/// originals.
+///
+/// # Methods
+/// | in the block | becomes | runs |
+/// |---|---|---|
+/// | `fn init(args..) -> Self` | `GenServer::init`; several arguments are one tuple of `Args` | once, before `start` returns |
+/// | `#[call] fn f(&mut self, args..) -> R` | `HandleCall` and a client method `f(args..)` that is awaited | alone, in order |
+/// | `#[call] fn f(&self, args..) -> R` | `HandleRead`, same client method | in parallel with other reads |
+/// | `#[cast] fn f(&mut self, args..)` | `HandleCast` and a client method that returns at once | alone, in order |
+/// | `#[info] fn f(&mut self, message: M)` | `HandleInfo<M>`: timers, `Down`, `Exit`, `Timeout`, plain sends | alone, in order |
+/// | `#[handle_continue] fn f(&mut self, message: M)` | `HandleContinue<M>`: what `cx.continue_with(M)` asks for | before any other message |
+/// | `fn terminate(&mut self, reason: &ExitReason)` | `GenServer::terminate` | once, at the end |
+/// | `fn format_status(&self) -> String` | `GenServer::format_status` | for crash reports and `sys::get_status` |
+/// | anything else | itself | |
+///
+/// Each may be `async` (except `format_status`; an `async` call with `&self` runs alone, since only what never waits can run in
+/// parallel) and may take `cx: &mut Cx<Self>` as its last argument; reads take `cx: &ReadCx<Self>`.
+///
+/// # Return types
+/// * `init`: `Self`, or `Result<Self, E>` where `InitError: From<E>`, such as `InitError`, `Crash` and any error.
+/// * a call: the reply; `Result<R, Crash>` when an error passed on with `?` should end the server; `Reply<R>` or
+///   `Result<Reply<R>, Crash>` when the answer may come later. These are recognised by how they are written, so write them out: an alias
+///   that hides `Crash` is refused. `Result<R, MyError>` is an ordinary reply.
+/// * casts, infos and continues: nothing, or `Result<(), Crash>`.
+///
+/// # Options
+/// * `#[gen_server(client = Name)]`: the name of the trait that carries the client methods; `CounterClient` for `Counter` otherwise.
+/// * `#[gen_server(crate = path)]`: where to find the crate `purlin`; `::purlin` otherwise.
+///
+/// # What is refused
+/// Arguments and replies that borrow, generic methods, `self` by value, and names that `Ref` and `Name` use themselves (`call`, `cast`,
+/// `stop`, `pid` …): each with a message that says what to write instead.
+#[proc_macro_attribute]
+pub fn gen_server(options: TokenStream, item: TokenStream) -> TokenStream {
+    gen_server::expand(options.into(), item.into()).into()
+}
+
+/// Makes an `async fn main` the program: a tokio runtime, a node on it, and an orderly stop.
+///
+/// ```ignore
+/// #[purlin::main]
+/// async fn main() -> Result<()> {
+///     Counter::start(0).name("counter").await?;
+///     std::future::pending().await
+/// }
+/// ```
+/// SIGTERM or SIGINT (Ctrl-C) stops the node: its processes are shut down, the youngest first, each with its `terminate`; the program
+/// then ends with status 0. A second signal ends it at once, with status 128 + the signal's number. When `main` returns (or panics), the
+/// node is stopped in the same way, and the program ends with what `main` returned.
+///
+/// # Options
+/// * `worker_threads = 4`: threads of the runtime; by default one per core.
+/// * `flavor = "current_thread"`: everything runs on one thread.
+/// * `name = "shop"`: the node's name; `"nonode"` by default.
+/// * `crate = path`: where to find the crate `purlin`; `::purlin` otherwise.
+#[proc_macro_attribute]
+pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
+    runtime::main(options.into(), item.into()).into()
+}
+
+/// Makes an `async fn` a test with a node of its own. Needs the crate `purlin-test` among the `dev-dependencies`.
+///
+/// ```ignore
+/// #[purlin::test]
+/// async fn counts_on() {
+///     let counter = Counter::start(1).await.unwrap();
+///     assert_eq!(counter.increment(2).await.unwrap(), 3);
+/// }
+///
+/// #[purlin::test(sim, seeds = 500)]
+/// async fn counts_on_in_whatever_order_things_happen(sim: Sim) {
+///     // runs 500 times, each time with another order of events, on a virtual clock
+/// }
+/// ```
+/// Plain, the test runs on a multi-thread runtime with two workers. With `sim` it runs on the simulated runtime, once for each seed: the
+/// seed decides which process runs next, time is virtual, and a failing seed is printed so that `PURLIN_SIM_SEED=0x..` can replay it.
+/// The argument of type `purlin_test::Sim` may be left out.
+///
+/// # Options
+/// * `sim`: on the simulated runtime.
+/// * `seeds = 500`: how many seeds; 100 by default.
+/// * `worker_threads = 4`, for plain tests: threads of the runtime.
+/// * `crate = path`: where to find the crate `purlin_test`; `::purlin_test` otherwise.
+#[proc_macro_attribute]
+pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
+    runtime::test(options.into(), item.into()).into()
+}

@@ -10,14 +10,14 @@ use std::time::Duration;
 use crate::call::cycle::{self, Waits};
 use crate::call::error::{CallError, CallErrorKind, Details};
 use crate::call::slot::{self, Waiter};
-use crate::gen_server::direct::{self, Attempt};
+use crate::gen_server::direct::{self, Attempt, Entered, Gate};
 use crate::gen_server::message;
 use crate::gen_server::refs::{Found, Target};
 use crate::gen_server::traits::{CallFor, GenServer};
 use crate::node::current;
 use crate::process::cell::{Proc, ProcRef, Rejected};
 use crate::process::report;
-use crate::process::run::{BUDGET, packed};
+use crate::process::run::packed;
 use crate::sync::Ordering;
 use crate::timer::Alarm;
 
@@ -49,7 +49,7 @@ pub struct CallFuture<'a, S: GenServer, M, R> {
 struct Waiting<R> {
     waiter: Option<Waiter<R>>,
     proc: ProcRef,
-    waits: Option<Waits>,
+    _waits: Option<Waits>,
     alarm: Option<Alarm>,
     since: Duration,
     /// The mailbox was full: the message is still to be sent.
@@ -141,21 +141,6 @@ impl<'a, S: GenServer, M, R: Send + 'static> CallFuture<'a, S, M, R> {
     }
 }
 
-/// A task that makes one call after another without ever waiting gives way now and then.
-#[inline]
-fn give_way(cx: &mut Context<'_>) -> bool {
-    let spent = current::tls(|t| {
-        let n = t.calls.get() + 1;
-        t.calls.set(n);
-        n >= BUDGET
-    });
-    if spent {
-        current::tls(|t| t.calls.set(0));
-        cx.waker().wake_by_ref();
-    }
-    spent
-}
-
 /// The first poll: finds the server, runs the call or sends it.
 fn start<S: GenServer, M: CallFor<S, K>, K: 'static>(
     this: &mut CallFuture<'_, S, M, M::Reply>,
@@ -177,25 +162,39 @@ fn run<S: GenServer, M: CallFor<S, K>, K: 'static>(
     proc: &ProcRef,
     cx: &mut Context<'_>,
 ) -> Poll<Result<M::Reply, CallError>> {
-    let Some(message) = this.message.take() else { return Poll::Pending };
-    if give_way(cx) {
-        this.message = Some(message);
-        return Poll::Pending;
-    }
-    if direct::possible(proc) && this.waiting.is_none() {
-        match direct::call::<S, M, K>(proc, message) {
-            Attempt::Done(reply) => return Poll::Ready(Ok(reply)),
-            Attempt::Later(waiter) => {
-                let waits = if waiter.is_deferred() { None } else { cycle::publish(proc) };
-                let since = proc.node.now();
-                this.waiting =
-                    Some(Box::new(Waiting { waiter: Some(waiter), proc: proc.clone(), waits, alarm: None, since, to_send: false }));
-                return this.poll_waiting(cx);
+    if this.waiting.is_none() {
+        let mut entered = Entered::new();
+        match direct::enter(proc, M::READ, &mut entered) {
+            Gate::No => {}
+            Gate::GiveWay => {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
-            Attempt::Refused(message) => return queue::<S, M, K>(this, message, proc, cx),
+            Gate::Entered => {
+                let Some(message) = this.message.take() else { unreachable!("the message is there until it is sent") };
+                return match direct::call::<S, M, K>(proc, &entered, message) {
+                    Attempt::Done(reply) => Poll::Ready(Ok(reply)),
+                    Attempt::Later(waiter) => later(this, proc, waiter, cx),
+                };
+            }
         }
     }
+    let Some(message) = this.message.take() else { return Poll::Pending };
     queue::<S, M, K>(this, message, proc, cx)
+}
+
+/// The handler was started in place; its answer comes through a slot.
+#[cold]
+fn later<S: GenServer, M, R: Send + 'static>(
+    this: &mut CallFuture<'_, S, M, R>,
+    proc: &ProcRef,
+    waiter: Waiter<R>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<R, CallError>> {
+    let waits = if waiter.is_deferred() { None } else { cycle::publish(proc) };
+    let since = proc.node.now();
+    this.waiting = Some(Box::new(Waiting { waiter: Some(waiter), proc: proc.clone(), _waits: waits, alarm: None, since, to_send: false }));
+    this.poll_waiting(cx)
 }
 
 /// Sends the call as a message.
@@ -219,7 +218,7 @@ fn queue<S: GenServer, M: CallFor<S, K>, K: 'static>(
         }
         proc.node.0.counters.queued_calls.fetch_add(1, Ordering::Relaxed);
         let since = proc.node.now();
-        this.waiting = Some(Box::new(Waiting { waiter: None, proc: proc.clone(), waits, alarm: None, since, to_send: true }));
+        this.waiting = Some(Box::new(Waiting { waiter: None, proc: proc.clone(), _waits: waits, alarm: None, since, to_send: true }));
     }
     let mut message = message;
     // Waiting for room is announced before the second attempt: room made in between wakes.

@@ -14,7 +14,8 @@ use crate::node::Node;
 use crate::process::cell::{Proc, ProcRef, TIMERS, TRAP};
 use crate::process::exit_reason::{ExitReason, Term};
 use crate::process::pid::{MonitorRef, Pid};
-use crate::process::relations::{self, MonitorTarget, WatchOptions};
+use crate::process::relations::{self, Exit, MonitorTarget, WatchOptions};
+use crate::process::signal::Signal;
 use crate::timer::{Action, LONGEST, TimerRef};
 
 /// The server's idle timeout ran out: nothing arrived for as long as [`Cx::timeout`] said.
@@ -242,6 +243,23 @@ impl<S: GenServer> Cx<S> {
     pub fn caller(&self) -> Option<Pid> {
         let packed = message::current_caller();
         (packed != 0).then(|| message::unpack_pid(self.proc(), packed))
+    }
+
+    /// The exits of linked processes that have arrived and wait to be handled, oldest first. A supervisor asks when it has to stop a
+    /// child that has ended already: the reason is in one of them.
+    pub(crate) fn waiting_exits(&mut self) -> Vec<Exit> {
+        let proc = self.proc();
+        let mut exits: Vec<Exit> = proc.runner.with_mut(|r| {
+            // SAFETY: a `&mut Cx` exists only inside a handler, which the holder of RUN polls.
+            let inner = unsafe { &(*r).inner };
+            inner.iter().filter_map(|e| e.downcast_ref::<Exit>().cloned()).collect()
+        });
+        let outer = proc.mailbox.lock();
+        exits.extend(outer.queue.iter().filter_map(|e| match e.downcast_ref::<Signal>() {
+            Some(Signal::Exit { from, reason, .. }) => Some(Exit { from: *from, reason: reason.clone() }),
+            _ => None,
+        }));
+        exits
     }
 
     pub(crate) fn proc_ref(&self) -> ProcRef {

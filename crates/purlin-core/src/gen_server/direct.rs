@@ -12,6 +12,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -21,14 +22,13 @@ use crate::gen_server::frame::BoxFrame;
 use crate::gen_server::message::{self, CallFrame};
 use crate::gen_server::server::{self, Server};
 use crate::gen_server::shape::Flow;
-use crate::gen_server::start::Deeper;
 use crate::gen_server::traits::{CallFor, GenServer};
 use crate::node::builder::CallPath;
-use crate::node::current;
-use crate::process::cell::{BOUNDED, Proc, SLOW};
+use crate::node::current::{self, Tls, tls};
+use crate::process::cell::{BOUNDED, Proc, SIMULATED, SLOW};
 use crate::process::exit_reason::ExitReason;
 use crate::process::panic;
-use crate::process::run::packed;
+use crate::process::run::{BUDGET, packed};
 use crate::process::word::{BUSY, HELD, WOKEN};
 use crate::sync::Ordering;
 
@@ -39,72 +39,165 @@ const TOO_SLOW: Duration = Duration::from_micros(10);
 const QUICK_AGAIN: Duration = Duration::from_micros(5);
 
 /// What came of an attempt.
-pub(crate) enum Attempt<M, R> {
+pub(crate) enum Attempt<R> {
     Done(R),
     /// The handler runs, or the server ends: the answer comes through this slot.
     Later(Waiter<R>),
+}
+
+/// May a call be made in place?
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gate {
     /// The server cannot be run here and now.
-    Refused(M),
+    No,
+    /// This thread has made many calls in a row: give way first.
+    GiveWay,
+    /// The server is entered.
+    Entered,
 }
 
-/// May calls of this process's node be made on this thread, as far as that can be told without looking at the server?
-#[inline]
-pub(crate) fn possible(proc: &Proc) -> bool {
-    if !current::may_run_in_place(proc.pid().node_index()) || current::tls(|t| t.depth.get()) >= MAX_DEPTH {
-        return false;
-    }
-    // The seed chooses the path of a simulated call.
-    !(proc.node.is_simulated() && proc.node.0.settings.call_path == CallPath::Adaptive && proc.node.random() & 1 == 0)
+/// What the thread's record held before a call in place. Between [`enter`] and [`Entered::leave`] only caught code runs.
+///
+/// Filled in place and read field by field: returning it by value costs a stalled copy, a third of the price of a read.
+pub(crate) struct Entered {
+    tls: Option<NonNull<Tls>>,
+    proc: Option<NonNull<Proc>>,
+    node: u32,
+    in_place: bool,
+    caller: u64,
+    waits_on: u64,
+    /// The start of a timed call, in nanoseconds of the node's clock.
+    begin: u64,
 }
 
-/// Runs a call in place if the server is idle.
-#[inline]
-pub(crate) fn call<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, message: M) -> Attempt<M, M::Reply> {
-    if M::READ {
-        if !proc.word.try_read() {
-            return Attempt::Refused(message);
+/// Enters a server that is idle. One function without type parameters, so that it exists once and touches the thread's record once.
+#[inline(never)]
+pub(crate) fn enter(proc: &Proc, read: bool, entered: &mut Entered) -> Gate {
+    tls(|t| {
+        let (node, index) = (t.node.get(), proc.pid().node_index());
+        let here = if node == index { t.in_place.get() } else { node == 0 && current::find_default() == index };
+        if !here || t.depth.get() >= MAX_DEPTH {
+            return Gate::No;
         }
-        return read::<S, M, K>(proc, message);
-    }
-    if !proc.word.try_enter() {
-        return Attempt::Refused(message);
-    }
-    exclusive::<S, M, K>(proc, message)
+        // The seed chooses the path of a simulated call.
+        if proc.has(SIMULATED) && proc.node.0.settings.call_path == CallPath::Adaptive && proc.node.random() & 1 == 0 {
+            return Gate::No;
+        }
+        let calls = t.calls.get() + 1;
+        if calls >= BUDGET {
+            t.calls.set(0);
+            return Gate::GiveWay;
+        }
+        if !(if read { proc.word.try_read() } else { proc.word.try_enter() }) {
+            return Gate::No;
+        }
+        t.calls.set(calls);
+        t.depth.set(t.depth.get() + 1);
+        t.catching.set(t.catching.get() + 1);
+        t.node.set(index);
+        let me = t.proc.replace(Some(proc.ptr()));
+        entered.tls = Some(NonNull::from(t));
+        entered.proc = me;
+        entered.node = node;
+        entered.in_place = t.in_place.replace(true);
+        if !read {
+            let mut packed_caller = 0;
+            if let Some(me) = me {
+                // SAFETY: the current process is being run, and kept by the process table.
+                let me = unsafe { me.as_ref() };
+                packed_caller = packed(me);
+                entered.waits_on = cycle::publish_in_place(me, proc);
+            }
+            entered.caller = t.caller.replace(packed_caller);
+            let handled = proc.handled.load(Ordering::Relaxed).wrapping_add(1);
+            proc.handled.store(handled, Ordering::Relaxed);
+            if handled % SAMPLE == 0 && !proc.has(SIMULATED) {
+                entered.begin = proc.node.now().as_nanos() as u64;
+            }
+        }
+        Gate::Entered
+    })
 }
 
-#[inline]
-fn exclusive<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, message: M) -> Attempt<M, M::Reply> {
-    let handled = proc.handled.load(Ordering::Relaxed).wrapping_add(1);
-    proc.handled.store(handled, Ordering::Relaxed);
-    let begin = if handled % SAMPLE == 0 && !proc.node.is_simulated() { Some(proc.node.now()) } else { None };
-    let depth = Deeper::enter();
-    let (caller, before) = current::with_current(|me| (packed(me), cycle::publish_in_place(me, proc))).unwrap_or((0, 0));
-    let restore = current::enter_process(proc);
-    let outcome = if M::SYNC { sync::<S, M, K>(proc, message, caller) } else { polled::<S, M, K>(proc, message, caller) };
-    drop(restore);
-    if caller != 0 {
-        current::with_current(|me| me.waits_on.store(before, Ordering::Relaxed));
+impl Entered {
+    #[inline]
+    pub(crate) const fn new() -> Entered {
+        Entered { tls: None, proc: None, node: 0, in_place: false, caller: 0, waits_on: 0, begin: 0 }
     }
-    drop(depth);
-    let slow = begin.is_some_and(|begin| sample(proc, proc.node.now() - begin));
-    let bits = if slow { HELD } else { 0 };
+
+    #[inline]
+    fn tls(&self) -> &Tls {
+        match &self.tls {
+            // SAFETY: the record is of this thread, and lives as long as it.
+            Some(tls) => unsafe { tls.as_ref() },
+            None => unreachable!("set by `enter`"),
+        }
+    }
+
+    /// Who makes the call, packed.
+    #[inline]
+    fn caller(&self) -> u64 {
+        self.tls().caller.get()
+    }
+
+    fn restore(&self) {
+        let t = self.tls();
+        t.node.set(self.node);
+        t.proc.set(self.proc);
+        t.in_place.set(self.in_place);
+        t.depth.set(t.depth.get() - 1);
+        t.catching.set(t.catching.get() - 1);
+    }
+
+    /// Leaves after an exclusive call, with these bits up.
+    #[inline(never)]
+    fn leave(&self, proc: &Proc, mut bits: u64) {
+        self.restore();
+        self.tls().caller.set(self.caller);
+        if let Some(me) = self.proc {
+            // SAFETY: as in `enter`.
+            unsafe { me.as_ref() }.waits_on.store(self.waits_on, Ordering::Relaxed);
+        }
+        if self.begin != 0 && sample(proc, proc.node.now().saturating_sub(Duration::from_nanos(self.begin))) {
+            bits |= HELD;
+        }
+        let duty = proc.word.leave(bits);
+        proc.perform(duty);
+    }
+
+    /// Leaves after a read.
+    #[inline(never)]
+    fn leave_read(&self, proc: &Proc) {
+        self.restore();
+        let duty = proc.word.leave_read();
+        proc.perform(duty);
+    }
+}
+
+/// Runs a call in place in a server that [`enter`] has entered.
+#[inline]
+pub(crate) fn call<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, entered: &Entered, message: M) -> Attempt<M::Reply> {
+    if M::READ {
+        return read::<S, M, K>(proc, entered, message);
+    }
+    let caller = entered.caller();
+    let outcome = if M::SYNC { sync::<S, M, K>(proc, message, caller) } else { polled::<S, M, K>(proc, message, caller) };
     // SAFETY: we hold RUN.
     let marked = unsafe { (*message::marks::<S>(proc)).any };
     let (answer, bits) = match outcome {
-        Ran::Done(reply) if !marked => (Attempt::Done(reply), bits),
+        Ran::Done(reply) if !marked => (Attempt::Done(reply), 0),
         // A marked stop ends the server first, as in OTP; any other mark is no reason to wait.
-        Ran::Done(reply) => (after::<S, M, M::Reply>(proc, reply), bits | WOKEN),
-        Ran::Later(waiter) => (Attempt::Later(waiter), bits | if marked { WOKEN } else { 0 }),
-        Ran::Suspended(waiter) => (Attempt::Later(waiter), bits | BUSY),
+        Ran::Done(reply) => (after::<S, M::Reply>(proc, reply), WOKEN),
+        Ran::Later(waiter) => (Attempt::Later(waiter), if marked { WOKEN } else { 0 }),
+        Ran::Suspended(waiter) => (Attempt::Later(waiter), BUSY),
     };
-    let duty = proc.word.leave(bits);
-    proc.perform(duty);
+    entered.leave(proc, bits);
     answer
 }
 
 /// A reply beside marks: withheld until the end if the server stops.
 #[cold]
-fn after<S: GenServer, M, R: Send + 'static>(proc: &Proc, reply: R) -> Attempt<M, R> {
+fn after<S: GenServer, R: Send + 'static>(proc: &Proc, reply: R) -> Attempt<R> {
     // SAFETY: the caller holds RUN, and no handler is being polled.
     let marks = unsafe { &mut *message::marks::<S>(proc) };
     if !marks.stopping() {
@@ -124,14 +217,12 @@ enum Ran<R> {
 /// A handler that does not wait, on the stack.
 #[inline]
 fn sync<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, message: M, caller: u64) -> Ran<M::Reply> {
-    let before = message::set_caller(caller);
-    let result = panic::catch(proc.node.0.settings.backtraces, || {
-        // SAFETY: `try_enter` gave us RUN, and an idle server has its state.
+    let result = panic::catch_counted(|| {
+        // SAFETY: `enter` gave us RUN, and an idle server has its state.
         let (state, own) = unsafe { message::parts::<S>(proc) };
         let future = std::pin::pin!(message.__run(state, own));
         future.poll(&mut Context::from_waker(Waker::noop()))
     });
-    message::set_caller(before);
     match result {
         Ok(Poll::Ready(Flow::Reply(reply))) => Ran::Done(reply),
         Ok(Poll::Ready(other)) => Ran::Later(unusual::<S, M::Reply>(proc, other, caller)),
@@ -166,15 +257,13 @@ where
     let caller = frame.caller;
     let mut boxed = BoxFrame::new(frame);
     let mut place = boxed.place::<CallFrame<F, R>>();
-    let before = message::set_caller(caller);
     // SAFETY: the waker is never dropped; a clone of it, made by a future that waits, counts for itself.
     let waker = std::mem::ManuallyDrop::new(unsafe { crate::process::raw::borrowed_waker(proc) });
-    let result = panic::catch(proc.node.0.settings.backtraces, || {
+    let result = panic::catch_counted(|| {
         // SAFETY: the frame lies pinned in its buffer, which is ours.
         let future = unsafe { Pin::new_unchecked(&mut place.as_mut().future) };
         future.poll(&mut Context::from_waker(&waker))
     });
-    message::set_caller(before);
     match result {
         Ok(Poll::Ready(flow)) => {
             panic::drop_quietly("a handler's future", boxed);
@@ -200,17 +289,13 @@ where
 
 /// A read, beside other reads.
 #[inline]
-fn read<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, message: M) -> Attempt<M, M::Reply> {
-    let depth = Deeper::enter();
-    let restore = current::enter_process(proc);
-    let result = panic::catch(proc.node.0.settings.backtraces, || {
+fn read<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, entered: &Entered, message: M) -> Attempt<M::Reply> {
+    let result = panic::catch_counted(|| {
         // SAFETY: readers share the state while the word counts them; `M: CallFor` by a read demands `S: Sync`.
         let body: *const Server<S> = unsafe { server::cell_of::<S>(proc) }.body.with(|b| b);
         // SAFETY: an idle server has its state, and nobody changes it or its context while readers are counted.
         unsafe { message.__read((*body).state.assume_init_ref(), (*body).cx.reading()) }
     });
-    drop(restore);
-    drop(depth);
     let answer = match result {
         Ok(Flow::Reply(reply)) => Attempt::Done(reply),
         Ok(Flow::Crash(reason)) | Err(reason) => Attempt::Later(reader_failed(proc, reason)),
@@ -220,8 +305,7 @@ fn read<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, message: M) -> 
             Attempt::Later(waiter)
         }
     };
-    let duty = proc.word.leave_read();
-    proc.perform(duty);
+    entered.leave_read(proc);
     answer
 }
 

@@ -1,7 +1,6 @@
 //! Messages with their handlers: one static table per (server, message, kind).
 
 use std::any::{TypeId, type_name};
-use std::cell::Cell as StdCell;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -13,6 +12,7 @@ use crate::gen_server::frame::Frame;
 use crate::gen_server::server::{self, Server};
 use crate::gen_server::shape::Flow;
 use crate::gen_server::traits::{CallFor, CastFor, ContinueFor, GenServer, InfoFor};
+use crate::node::current::tls;
 use crate::mailbox::envelope::{Envelope, HandleFn, Kind, MsgTable, Payload, drop_payload, unpack};
 use crate::process::cell::Proc;
 use crate::process::pid::Pid;
@@ -25,18 +25,14 @@ pub(crate) struct CallMsg<M, R> {
     pub(crate) caller: u64,
 }
 
-thread_local! {
-    static CALLER: StdCell<u64> = const { StdCell::new(0) };
-}
-
 /// The packed pid of the caller whose message this thread's handler was started with.
 pub(crate) fn current_caller() -> u64 {
-    CALLER.get()
+    tls(|t| t.caller.get())
 }
 
 #[inline]
 pub(crate) fn set_caller(caller: u64) -> u64 {
-    CALLER.replace(caller)
+    tls(|t| t.caller.replace(caller))
 }
 
 pub(crate) fn unpack_pid(proc: &Proc, packed: u64) -> Pid {

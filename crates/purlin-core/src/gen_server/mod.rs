@@ -19,7 +19,7 @@ pub use cx::{Cx, ReadCx, Timeout};
 pub use info::Accepts;
 pub use refs::{Name, Ref, StopError, Target};
 pub use shape::{Crash, Flow, InitError, Later, OrCrash, OrLater, Plain, Reply, ReplyTo, Shape};
-pub use start::{Start, StartError};
+pub use start::{Start, StartError, StartFuture};
 pub use traits::{
     ByCall, ByRead, CallFor, CastFor, Client, ContinueFor, GenServer, Handle, HandleCall, HandleCast, HandleContinue, HandleInfo, HandleRead,
     InfoFor, Monitors, ReadInParallel, TrapsExits,

@@ -2,7 +2,6 @@
 
 use std::any::TypeId;
 use std::fmt;
-use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use crate::gen_server::cast::{CastWait, TryCastError};
 use crate::gen_server::message;
 use crate::gen_server::traits::{CallFor, CastFor, Client, GenServer, InfoFor};
 use crate::node::Node;
-use crate::process::api::wait_within;
+use crate::process::api::watching;
 use crate::process::cell::{Proc, ProcRef};
 use crate::process::exit_reason::ExitReason;
 use crate::process::pid::Pid;
@@ -269,14 +268,8 @@ pub(crate) async fn stop(proc: Option<ProcRef>, reason: ExitReason, limit: Optio
     if crate::process::self_pid() == Some(proc.pid()) {
         return Err(StopError::CallingSelf);
     }
-    // The watch comes first: the reason of a process that ends at once must not be missed.
-    let mut ended = Box::pin(wait_within(&proc, limit.unwrap_or(crate::timer::LONGEST)));
-    let first = std::future::poll_fn(|cx| std::task::Poll::Ready(ended.as_mut().poll(cx))).await;
-    let reached = proc.push(internal(StopRequest(reason.clone()))).is_ok();
-    let outcome = match first {
-        std::task::Poll::Ready(outcome) => outcome,
-        std::task::Poll::Pending => ended.await,
-    };
+    let mut reached = false;
+    let outcome = watching(&proc, limit, || reached = proc.push(internal(StopRequest(reason.clone()))).is_ok()).await;
     match outcome {
         None => Err(StopError::Timeout),
         Some(ExitReason::NoProc) if !reached => Err(StopError::NoProc),

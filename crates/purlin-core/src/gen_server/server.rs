@@ -25,16 +25,17 @@ use crate::gen_server::message;
 use crate::gen_server::shape::InitError;
 use crate::gen_server::start::StartError;
 use crate::gen_server::traits::GenServer;
-use crate::mailbox::envelope::{Envelope, Kind, Payload};
-use crate::process::cell::{self, Cell, DEBUGGED, NO_DIRECT, Proc, ProcRef, ProcTable, Runner, SLOW, SUSPENDED};
+use crate::mailbox::KEEP;
+use crate::mailbox::envelope::{Envelope, Kind};
+use crate::process::cell::{self, Cell, DEBUGGED, NO_DIRECT, Proc, ProcRef, ProcTable, Runner, SIMULATED, SLOW, SUSPENDED};
 use crate::process::exit::finish;
 use crate::process::exit_reason::ExitReason;
 use crate::process::raw::borrowed_waker;
-use crate::process::run::{BUDGET, CLOCK_EVERY};
+use crate::process::run::{BUDGET, CLOCK_EVERY, RunCx};
 use crate::process::signal::{self, ParentExit};
-use crate::process::word::{BUSY, Duty, EXITING, HELD, SIGNAL, WOKEN};
+use crate::process::word::{BUSY, EXITING, HELD, QUEUED, SIGNAL, WOKEN};
 use crate::process::{panic, report};
-use crate::rt::{sched, watchdog};
+use crate::rt::sched;
 use crate::sync::Ordering;
 use crate::sys;
 use crate::sys::request::StopRequest;
@@ -58,6 +59,8 @@ struct Rare {
     /// Distinguishes idle timeouts, so that a late one is known for what it is.
     idle_seq: u64,
     after: Vec<Box<dyn FnOnce() + Send>>,
+    /// Why `init` made no state.
+    failure: Option<StartError>,
     hibernate_after: Option<std::time::Duration>,
 }
 
@@ -66,18 +69,13 @@ pub(crate) struct Server<S: GenServer> {
     has_state: bool,
     phase: Phase,
     pub(crate) cx: Cx<S>,
+    /// The suspended future: `init`, a handler, or `terminate`.
     pending: Option<BoxFrame>,
-    boot: Option<Box<Boot<S>>>,
+    /// Who waits for `init`.
+    starter: Option<Replier<Result<(), StartError>>>,
     /// Why it terminates; `terminate` borrows it.
     reason: Option<ExitReason>,
     rare: Option<Box<Rare>>,
-}
-
-/// What a server has until `init` is done.
-struct Boot<S: GenServer> {
-    args: Option<S::Args>,
-    starter: Option<Replier<Result<(), StartError>>>,
-    failure: Option<StartError>,
 }
 
 /// A read panicked or failed, on some caller's stack: the server ends.
@@ -111,14 +109,14 @@ pub(crate) fn table<S: GenServer>() -> &'static ProcTable {
 }
 
 impl<S: GenServer> Server<S> {
-    pub(crate) fn new(args: S::Args, starter: Replier<Result<(), StartError>>) -> Server<S> {
+    pub(crate) fn new(starter: Replier<Result<(), StartError>>) -> Server<S> {
         Server {
             state: MaybeUninit::uninit(),
             has_state: false,
             phase: Phase::Init,
             cx: Cx::new(),
             pending: None,
-            boot: Some(Box::new(Boot { args: Some(args), starter: Some(starter), failure: None })),
+            starter: Some(starter),
             reason: None,
             rare: None,
         }
@@ -147,10 +145,9 @@ fn runner(proc: &Proc) -> *mut Runner {
 pub(crate) fn run_frame<S: GenServer, F: Frame>(proc: &Proc, frame: F, sync: bool, cx: &mut Context<'_>) {
     // SAFETY: called from handlers in a server's tables, which run under RUN.
     let marks = unsafe { message::marks::<S>(proc) };
-    let backtraces = proc.node.0.settings.backtraces;
     if sync {
         let mut frame = std::pin::pin!(frame);
-        match panic::catch(backtraces, || frame.as_mut().poll(cx, marks)) {
+        match panic::catch_counted(|| frame.as_mut().poll(cx, marks)) {
             Ok(Poll::Ready(())) => {}
             Ok(Poll::Pending) => {
                 frame.as_mut().give_up(marks);
@@ -166,7 +163,7 @@ pub(crate) fn run_frame<S: GenServer, F: Frame>(proc: &Proc, frame: F, sync: boo
         return;
     }
     let mut frame = BoxFrame::new(frame);
-    match panic::catch(backtraces, || frame.poll(cx, marks)) {
+    match panic::catch_counted(|| frame.poll(cx, marks)) {
         Ok(Poll::Ready(())) => drop_frame(frame),
         Ok(Poll::Pending) => {
             // SAFETY: under RUN.
@@ -225,8 +222,8 @@ impl<S: GenServer, F: Future<Output = Result<S, InitError>> + Send> Frame for In
                         (*body).state.write(state);
                         (*body).has_state = true;
                     }
-                    Err(InitError::Ignore) => fail(&mut (*body).boot, StartError::Ignore),
-                    Err(InitError::Stop(reason)) => fail(&mut (*body).boot, StartError::Failed(reason)),
+                    Err(InitError::Ignore) => (*body).rare().failure = Some(StartError::Ignore),
+                    Err(InitError::Stop(reason)) => (*body).rare().failure = Some(StartError::Failed(reason)),
                 }
             }
         })
@@ -235,10 +232,35 @@ impl<S: GenServer, F: Future<Output = Result<S, InitError>> + Send> Frame for In
     fn give_up(self: Pin<&mut Self>, _: *mut Marks) {}
 }
 
-fn fail<S: GenServer>(boot: &mut Option<Box<Boot<S>>>, failure: StartError) {
-    if let Some(boot) = boot {
-        boot.failure = Some(failure);
+/// Prepares `init` in a process that was just built: its first activation polls it.
+///
+/// # Safety
+/// The process is one of server `S`, in no run queue yet, and nobody else has RUN.
+pub(crate) unsafe fn boot<S: GenServer>(proc: &Proc, args: S::Args) {
+    // SAFETY: by the caller's promise; the frame borrows the context, which is not touched until it is done.
+    unsafe {
+        let body = body::<S>(proc);
+        (*body).cx.attach(proc);
+        let own = &mut *(&raw mut (*body).cx);
+        // `init` may be a plain function that returns a future: what it does before that is user code too.
+        match panic::catch(|| S::init(args, own)) {
+            Ok(future) => (*body).pending = Some(BoxFrame::new(InitFrame::<S, _> { future, server: std::marker::PhantomData, proc: proc.ptr() })),
+            Err(reason) => (*body).pending = Some(BoxFrame::new(BrokenInit(Some(reason)))),
+        }
     }
+}
+
+/// An `init` that panicked before it was a future.
+struct BrokenInit(Option<ExitReason>);
+
+impl Frame for BrokenInit {
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>, marks: *mut Marks) -> Poll<()> {
+        // SAFETY: no future borrows the context.
+        unsafe { (*marks).more() }.stop = self.0.take();
+        Poll::Ready(())
+    }
+
+    fn give_up(self: Pin<&mut Self>, _: *mut Marks) {}
 }
 
 /// `terminate`, until it is done.
@@ -262,7 +284,7 @@ enum Step {
     Finish(ExitReason),
 }
 
-unsafe fn activate<S: GenServer>(proc: &Proc, old: u64) -> Option<ProcRef> {
+unsafe fn activate<S: GenServer>(proc: &Proc, old: u64, run: &RunCx<'_>) -> Option<ProcRef> {
     // SAFETY: the caller holds RUN. The waker is never dropped, and not used after this function.
     let waker = ManuallyDrop::new(unsafe { borrowed_waker(proc) });
     let mut cx = Context::from_waker(&waker);
@@ -285,16 +307,16 @@ unsafe fn activate<S: GenServer>(proc: &Proc, old: u64) -> Option<ProcRef> {
             }
         }
         // SAFETY: under RUN, as everywhere in this loop.
-        if unsafe { (*body).pending.is_some() || (*body).boot.is_some() || (*body).reason.is_some() } {
+        if unsafe { (*body).pending.is_some() } {
             if !woken {
-                return wait(proc);
+                return wait(proc, runner);
             }
             woken = false;
             // SAFETY: as above.
             match unsafe { go_on::<S>(proc, body, &mut cx) } {
                 Step::Again if old & INIT_ONLY != 0 => return leave_after_init(proc, body),
                 Step::Again => continue,
-                Step::Wait => return wait(proc),
+                Step::Wait => return wait(proc, runner),
                 Step::Finish(reason) => return finish(proc, reason),
             }
         }
@@ -302,28 +324,28 @@ unsafe fn activate<S: GenServer>(proc: &Proc, old: u64) -> Option<ProcRef> {
         if unsafe { (*body).cx.marks.any } {
             // SAFETY: as above.
             match unsafe { apply_marks::<S>(proc, body, &mut cx) } {
-                Step::Again => {
-                    // A continue that waits, and `terminate`, are polled once already.
-                    continue;
-                }
-                Step::Wait => return wait(proc),
+                // A continue that waits, and `terminate`, are polled once already.
+                Step::Again => continue,
+                Step::Wait => return wait(proc, runner),
                 Step::Finish(reason) => return finish(proc, reason),
             }
         }
-        if handled >= BUDGET || (handled % CLOCK_EVERY == CLOCK_EVERY - 1 && !proc.node.is_simulated() && sched::slice_over(proc.node.now())) {
+        if handled >= BUDGET || (handled % CLOCK_EVERY == CLOCK_EVERY - 1 && !proc.has(SIMULATED) && sched::slice_over(proc.node.now())) {
             return give_way(proc);
         }
         // SAFETY: as above.
         let next = match unsafe { next(proc, &mut (*runner).inner) } {
             Next::Message(envelope) => envelope,
-            Next::Empty(duty) => {
+            Next::Empty => {
+                // Something may have come since the look: then leaving schedules the next activation.
+                let duty = proc.word.end(0, 0);
                 proc.perform(duty);
                 return None;
             }
             Next::Ended(reason) => return finish(proc, reason),
         };
         handled += 1;
-        dispatch::<S>(proc, next, &mut cx);
+        dispatch::<S>(proc, body, next, &mut cx, run);
     }
 }
 
@@ -335,9 +357,11 @@ fn give_way(proc: &Proc) -> Option<ProcRef> {
     None
 }
 
-/// Leaves while a future of the process waits.
-fn wait(proc: &Proc) -> Option<ProcRef> {
-    let duty = proc.word.end(0, BUSY);
+/// Leaves while a future of the process waits. Messages taken already keep QUEUED up: they come before a later call.
+fn wait(proc: &Proc, runner: *mut Runner) -> Option<ProcRef> {
+    // SAFETY: called under RUN.
+    let waiting = unsafe { !(*runner).inner.is_empty() };
+    let duty = proc.word.end(0, if waiting { BUSY | QUEUED } else { BUSY });
     proc.perform(duty);
     None
 }
@@ -359,22 +383,9 @@ unsafe fn go_on<S: GenServer>(proc: &Proc, body: *mut Server<S>, cx: &mut Contex
     // SAFETY (whole function): under RUN, field by field; the frame in `pending` borrows `state` and `cx`, which are not touched while
     // it is polled.
     unsafe {
-        if (*body).pending.is_none() {
-            if let Some(args) = (*body).boot.as_mut().and_then(|b| b.args.take()) {
-                (*body).cx.attach(proc);
-                let own = &mut *(&raw mut (*body).cx);
-                let frame = match panic::catch(proc.node.0.settings.backtraces, || S::init(args, own)) {
-                    Ok(future) => InitFrame::<S, _> { future, server: std::marker::PhantomData, proc: proc.ptr() },
-                    Err(reason) => return init_failed::<S>(body, reason),
-                };
-                (*body).pending = Some(BoxFrame::new(frame));
-            } else {
-                return Step::Finish((*body).reason.clone().unwrap_or(ExitReason::Normal));
-            }
-        }
         let marks = &raw mut (*body).cx.marks;
         let Some(frame) = &mut *(&raw mut (*body).pending) else { return Step::Again };
-        let polled = panic::catch(proc.node.0.settings.backtraces, || frame.poll(cx, marks));
+        let polled = panic::catch_counted(|| frame.poll(cx, marks));
         let outcome = match polled {
             Ok(Poll::Pending) => return Step::Wait,
             Ok(Poll::Ready(())) => None,
@@ -404,7 +415,7 @@ unsafe fn go_on<S: GenServer>(proc: &Proc, body: *mut Server<S>, cx: &mut Contex
 
 unsafe fn init_failed<S: GenServer>(body: *mut Server<S>, reason: ExitReason) -> Step {
     // SAFETY: the caller holds RUN.
-    fail(unsafe { &mut (*body).boot }, StartError::Failed(reason.clone()));
+    unsafe { (*body).rare().failure = Some(StartError::Failed(reason.clone())) };
     Step::Finish(reason)
 }
 
@@ -412,17 +423,18 @@ unsafe fn init_failed<S: GenServer>(body: *mut Server<S>, reason: ExitReason) ->
 unsafe fn init_done<S: GenServer>(proc: &Proc, body: *mut Server<S>) -> Step {
     // SAFETY: the caller holds RUN.
     unsafe {
-        if let Some(failure) = (*body).boot.as_ref().and_then(|b| b.failure.as_ref()) {
-            return Step::Finish(match failure {
-                StartError::Failed(reason) => reason.clone(),
+        if !(*body).has_state {
+            if let Some(reason) = (*body).cx.marks.more.as_mut().and_then(|m| m.stop.take()) {
+                return init_failed::<S>(body, reason);
+            }
+            return Step::Finish(match (*body).rare.as_ref().and_then(|r| r.failure.as_ref()) {
+                Some(StartError::Failed(reason)) => reason.clone(),
                 _ => ExitReason::Normal,
             });
         }
         (*body).phase = Phase::Running;
-        let boot = (*body).boot.take();
-        let held = if held_flags(proc) { HELD } else { 0 };
-        proc.word.update(BUSY, held);
-        if let Some(starter) = boot.and_then(|mut b| b.starter.take()) {
+        proc.word.update(BUSY, if held_flags(proc) { HELD } else { 0 });
+        if let Some(starter) = (*body).starter.take() {
             drop(starter.send(Ok(())));
         }
     }
@@ -468,7 +480,9 @@ unsafe fn apply_marks<S: GenServer>(proc: &Proc, body: *mut Server<S>, cx: &mut 
         }
         if let Some(envelope) = continues.pop_front() {
             let (table, mut payload) = envelope.into_parts();
-            run_handler::<S>(proc, table.handle, &mut payload, cx);
+            if let Some(handle) = table.handle {
+                handle(&mut payload, proc, cx);
+            }
             return if (*body).pending.is_some() { Step::Wait } else { Step::Again };
         }
         if let Some((idle, make)) = timeout.take() {
@@ -529,8 +543,7 @@ unsafe fn begin_terminate<S: GenServer>(proc: &Proc, body: *mut Server<S>, reaso
 
 enum Next {
     Message(Envelope),
-    /// Nothing to do: the activation has ended.
-    Empty(Duty),
+    Empty,
     Ended(ExitReason),
 }
 
@@ -547,11 +560,13 @@ fn next(proc: &Proc, inner: &mut VecDeque<Envelope>) -> Next {
         } else if let Some(envelope) = inner.pop_front() {
             return Next::Message(envelope);
         }
-        let start = inner.len();
-        if let Some(duty) = proc.mailbox.take_or_end(inner, &proc.word) {
-            return Next::Empty(duty);
+        if proc.word.load() & QUEUED == 0 {
+            if inner.is_empty() && inner.capacity() > KEEP {
+                *inner = VecDeque::new();
+            }
+            return Next::Empty;
         }
-        if let Some(reason) = signal::apply(proc, inner, start) {
+        if let Some(reason) = signal::take(proc, inner) {
             return Next::Ended(reason);
         }
     }
@@ -559,16 +574,14 @@ fn next(proc: &Proc, inner: &mut VecDeque<Envelope>) -> Next {
 
 /// Handles one message.
 #[inline]
-fn dispatch<S: GenServer>(proc: &Proc, envelope: Envelope, cx: &mut Context<'_>) {
+fn dispatch<S: GenServer>(proc: &Proc, body: *mut Server<S>, envelope: Envelope, cx: &mut Context<'_>, run: &RunCx<'_>) {
     if envelope.kind() != Kind::User {
-        return system::<S>(proc, envelope, cx);
+        return system::<S>(proc, envelope, cx, run);
     }
-    watchdog::handling(envelope.table());
+    run.handling(envelope.table());
     let handled = proc.handled.load(Ordering::Relaxed).wrapping_add(1);
     proc.handled.store(handled, Ordering::Relaxed);
     // SAFETY: under RUN.
-    let body = unsafe { body::<S>(proc) };
-    // SAFETY: as above.
     if unsafe { (*body).rare.as_ref().is_some_and(|r| r.idle.is_some()) } {
         // SAFETY: as above.
         unsafe { cancel_idle_timeout::<S>(proc, body) };
@@ -586,24 +599,13 @@ fn dispatch<S: GenServer>(proc: &Proc, envelope: Envelope, cx: &mut Context<'_>)
     let timed = proc.has(SLOW) && handled % 16 == 0;
     let begin = if timed { Some(proc.node.now()) } else { None };
     let (_, mut payload) = envelope.into_parts();
-    run_handler::<S>(proc, Some(handle), &mut payload, cx);
+    // SAFETY: the handler belongs to this payload and this kind of server; we hold RUN; the payload is not used again.
+    unsafe { handle(&mut payload, proc, cx) };
     if let Some(begin) = begin {
         direct::probe(proc, proc.node.now() - begin);
         update_held::<S>(proc, body);
     }
     proc.message_handled();
-}
-
-/// Calls a handler of a message's table. The handler function itself is our code; user code in it is caught inside, except the making
-/// of the future and the conversion of arguments, which are caught here.
-fn run_handler<S: GenServer>(proc: &Proc, handle: Option<crate::mailbox::envelope::HandleFn>, payload: *mut Payload, cx: &mut Context<'_>) {
-    let Some(handle) = handle else { return };
-    // SAFETY: the handler belongs to this payload and this kind of server; we hold RUN; the payload is not used again.
-    let caught = panic::catch(proc.node.0.settings.backtraces, || unsafe { handle(payload, proc, cx) });
-    if let Err(reason) = caught {
-        // SAFETY: under RUN, and no handler is being polled.
-        unsafe { (*message::marks::<S>(proc)).more() }.stop = Some(reason);
-    }
 }
 
 fn drop_message(envelope: Envelope) {
@@ -612,7 +614,7 @@ fn drop_message(envelope: Envelope) {
 
 /// Handles what is not the program's own message.
 #[cold]
-fn system<S: GenServer>(proc: &Proc, envelope: Envelope, cx: &mut Context<'_>) {
+fn system<S: GenServer>(proc: &Proc, envelope: Envelope, cx: &mut Context<'_>, run: &RunCx<'_>) {
     // SAFETY: under RUN.
     let body = unsafe { body::<S>(proc) };
     let envelope = match envelope.downcast::<ParentExit>() {
@@ -641,7 +643,7 @@ fn system<S: GenServer>(proc: &Proc, envelope: Envelope, cx: &mut Context<'_>) {
             let due = unsafe { (*body).rare.as_mut() }.and_then(|r| if r.idle_seq == seq { r.idle.take() } else { None });
             if let Some((_, make)) = due {
                 update_held::<S>(proc, body);
-                dispatch::<S>(proc, make(), cx);
+                dispatch::<S>(proc, body, make(), cx, run);
             }
             return;
         }
@@ -665,32 +667,27 @@ unsafe fn discard<S: GenServer>(proc: &Proc) {
             (*body).rare().after.extend(after);
         }
         if std::mem::take(&mut (*body).has_state)
-            && let Err(reason) = panic::catch(false, || (*body).state.assume_init_drop())
+            && let Err(reason) = panic::catch(|| (*body).state.assume_init_drop())
         {
             tracing::error!(pid = %proc.pid(), %reason, "a server's state panicked when it was dropped");
-        }
-        if let Some(args) = (*body).boot.as_mut().and_then(|b| b.args.take()) {
-            panic::drop_quietly("a server's arguments", args);
         }
     }
 }
 
 unsafe fn ended<S: GenServer>(proc: &Proc, reason: &ExitReason) {
     // SAFETY: called under RUN.
-    let (boot, after) = unsafe {
+    let (starter, rare) = unsafe {
         let body = body::<S>(proc);
-        ((*body).boot.take(), (*body).rare.take().map(|r| r.after).unwrap_or_default())
+        ((*body).starter.take(), (*body).rare.take())
     };
+    let (after, failure) = rare.map(|r| (r.after, r.failure)).unwrap_or_default();
     for answer in after {
-        if let Err(reason) = panic::catch(false, answer) {
+        if let Err(reason) = panic::catch(answer) {
             tracing::error!(%reason, "a reply panicked when it was dropped");
         }
     }
-    if let Some(mut boot) = boot
-        && let Some(starter) = boot.starter.take()
-    {
-        let failure = boot.failure.take().unwrap_or_else(|| StartError::Failed(reason.clone()));
-        drop(starter.send(Err(failure)));
+    if let Some(starter) = starter {
+        drop(starter.send(Err(failure.unwrap_or_else(|| StartError::Failed(reason.clone())))));
     }
 }
 

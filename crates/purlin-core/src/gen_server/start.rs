@@ -4,10 +4,10 @@ use std::fmt;
 use std::future::{Future, IntoFuture, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::call::slot;
+use crate::call::slot::{self, Waiter};
 use crate::gen_server::direct::MAX_DEPTH;
 use crate::gen_server::refs::{Name, Place, Ref};
 use crate::gen_server::server::{self, INIT_ONLY, Server};
@@ -16,8 +16,8 @@ use crate::mailbox::bound::MailboxBound;
 use crate::node::builder::CallPath;
 use crate::node::names::RegisterError;
 use crate::node::{Node, current};
-use crate::process::api::wait_within;
-use crate::process::cell::{NO_DIRECT, SUPERVISOR};
+use crate::process::api::ended;
+use crate::process::cell::{NO_DIRECT, ProcRef, SUPERVISOR};
 use crate::process::exit_reason::ExitReason;
 use crate::process::pid::{MonitorRef, Pid};
 use crate::process::relations;
@@ -88,7 +88,7 @@ pub struct Start<S: GenServer> {
 
 impl<S: GenServer> Start<S> {
     pub(crate) fn new(args: S::Args, link: bool) -> Start<S> {
-        Start { args, link, node: Node::try_current(), name: None, limit: None, bound: None, flags: 0 }
+        Start { args, link, node: Node::try_current(), name: None, limit: None, bound: None, flags: if S::SUPERVISOR { SUPERVISOR } else { 0 } }
     }
 
     /// Registers the server under this name before `init` runs.
@@ -131,11 +131,6 @@ impl<S: GenServer> Start<S> {
         self
     }
 
-    pub(crate) fn supervisor(mut self) -> Self {
-        self.flags |= SUPERVISOR;
-        self
-    }
-
     /// Starts it, and monitors it from the calling process (see [`process::monitor`](crate::process::monitor)) from before `init`.
     ///
     /// # Errors
@@ -145,16 +140,24 @@ impl<S: GenServer> Start<S> {
     /// Outside a process.
     pub async fn monitor(self) -> Result<(Ref<S>, MonitorRef), StartError> {
         let options = relations::WatchOptions::converting(crate::mailbox::envelope::Envelope::plain::<crate::Down>);
-        let (started, monitor) = self.run(Some(options)).await?;
-        Ok((started, monitor.unwrap_or_else(|| panic!("start with monitor is for processes"))))
+        let mut starting = Starting::New(self, Some(options));
+        let (proc, monitor) = poll_fn(|cx| starting.poll(cx)).await?;
+        Ok((Ref::from_proc(proc), monitor.unwrap_or_else(|| panic!("start with monitor is for processes"))))
     }
 
-    async fn run(self, monitor: Option<relations::WatchOptions>) -> Result<(Ref<S>, Option<MonitorRef>), StartError> {
+    /// Starts it; the process, without its type. For supervisors.
+    pub(crate) fn erased(self) -> Pin<Box<dyn Future<Output = Result<ProcRef, StartError>> + Send>> {
+        let mut starting = Starting::New(self, None);
+        Box::pin(poll_fn(move |cx| starting.poll(cx).map_ok(|(proc, _)| proc)))
+    }
+
+    /// Makes the process and lets `init` begin.
+    fn begin(self, monitor: Option<relations::WatchOptions>) -> Result<Waiting, StartError> {
         let node = self.node.ok_or(StartError::NoNode)?;
         if node.0.is_down() || (node.0.stopping.load(crate::sync::Ordering::Relaxed) && crate::process::self_pid().is_none()) {
             return Err(StartError::NodeStopping);
         }
-        let (mut waiter, replier) = slot::pair();
+        let (waiter, replier) = slot::pair();
         let mut flags = self.flags;
         if node.0.settings.call_path == CallPath::Queued {
             flags |= NO_DIRECT;
@@ -165,7 +168,7 @@ impl<S: GenServer> Start<S> {
             _ => None,
         };
         let options = Options { link: self.link, monitor, bound: self.bound, flags, name: local_name, callers: Vec::new() };
-        let spawned = spawn::create(&node, server::table::<S>(), Server::<S>::new(self.args, replier), options).map_err(name_error)?;
+        let spawned = spawn::create(&node, server::table::<S>(), Server::<S>::new(replier), options).map_err(name_error)?;
         let proc = spawned.proc;
         if let Some(Place::Via(via)) = self.name.as_ref().map(Name::place)
             && let Err(error) = via.bind(&proc)
@@ -173,6 +176,8 @@ impl<S: GenServer> Start<S> {
             spawn::abandon(&proc);
             return Err(name_error(error));
         }
+        // SAFETY: `create` built it as a server `S` and put it into no run queue.
+        unsafe { server::boot::<S>(&proc, self.args) };
         // `init` runs on this stack when it may: starting a server that is ready at once is then no trip through a run queue.
         let in_place = !node.is_simulated()
             && self.limit.is_none()
@@ -181,33 +186,90 @@ impl<S: GenServer> Start<S> {
         if in_place {
             let depth = Deeper::enter();
             let _ = proc.word.begin();
-            drop(run::run(&proc, INIT_ONLY));
+            drop(run::run_here(&proc, INIT_ONLY));
             drop(depth);
         } else {
             node.rt().schedule(&proc);
         }
-        let mut guard = KillUnlessStarted(Some(proc));
-        let mut alarm = self.limit.map(|limit| Alarm::at(node.clone(), node.now() + limit));
-        let outcome = poll_fn(|cx| match waiter.poll(cx) {
-            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-            Poll::Pending => match alarm.as_mut().map(|a| a.poll(cx)) {
-                Some(Poll::Ready(())) => Poll::Ready(None),
-                _ => Poll::Pending,
-            },
-        })
-        .await;
-        let Some(proc) = guard.0.take() else { unreachable!("taken only here") };
-        match outcome {
-            Some(Some(Ok(()))) => Ok((Ref::from_proc(proc), spawned.monitor)),
-            Some(Some(Err(error))) => Err(error),
-            Some(None) => Err(StartError::Failed(proc.mailbox.exit_reason().unwrap_or(ExitReason::Killed))),
-            None => {
-                current::with_current(|me| relations::unlink(me, proc.pid()));
-                crate::process::exit::kill(&proc);
-                let _ = wait_within(&proc, crate::timer::LONGEST).await;
-                Err(StartError::Timeout)
+        let alarm = self.limit.map(|limit| Alarm::at(node.clone(), node.now() + limit));
+        Ok(Waiting { waiter, guard: KillUnlessStarted(Some(proc)), alarm, monitor: spawned.monitor })
+    }
+}
+
+/// A start under way, without a box of its own.
+enum Starting<S: GenServer> {
+    New(Start<S>, Option<relations::WatchOptions>),
+    Waiting(Waiting),
+    /// `init` took too long; its process is being ended.
+    Killing(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Done,
+}
+
+struct Waiting {
+    waiter: Waiter<Result<(), StartError>>,
+    guard: KillUnlessStarted,
+    alarm: Option<Alarm>,
+    monitor: Option<MonitorRef>,
+}
+
+impl<S: GenServer> Starting<S> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(ProcRef, Option<MonitorRef>), StartError>> {
+        loop {
+            match self {
+                Starting::New(..) => {
+                    let Starting::New(start, monitor) = std::mem::replace(self, Starting::Done) else { unreachable!("matched") };
+                    match start.begin(monitor) {
+                        Ok(waiting) => *self = Starting::Waiting(waiting),
+                        Err(error) => return Poll::Ready(Err(error)),
+                    }
+                }
+                Starting::Waiting(waiting) => {
+                    let outcome = match waiting.waiter.poll(cx) {
+                        Poll::Ready(outcome) => outcome,
+                        Poll::Pending => {
+                            let Some(alarm) = &mut waiting.alarm else { return Poll::Pending };
+                            if alarm.poll(cx).is_pending() {
+                                return Poll::Pending;
+                            }
+                            let Some(proc) = waiting.guard.0.take() else { return Poll::Pending };
+                            current::with_current(|me| relations::unlink(me, proc.pid()));
+                            crate::process::exit::kill(&proc);
+                            *self = Starting::Killing(Box::pin(async move { drop(ended(&proc).await) }));
+                            continue;
+                        }
+                    };
+                    let Some(proc) = waiting.guard.0.take() else { return Poll::Pending };
+                    let monitor = waiting.monitor;
+                    *self = Starting::Done;
+                    return Poll::Ready(match outcome {
+                        Some(Ok(())) => Ok((proc, monitor)),
+                        Some(Err(error)) => Err(error),
+                        None => Err(StartError::Failed(proc.mailbox.exit_reason().unwrap_or(ExitReason::Killed))),
+                    });
+                }
+                Starting::Killing(end) => {
+                    if end.as_mut().poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    *self = Starting::Done;
+                    return Poll::Ready(Err(StartError::Timeout));
+                }
+                Starting::Done => return Poll::Pending,
             }
         }
+    }
+}
+
+/// The future of a [`Start`].
+pub struct StartFuture<S: GenServer>(Starting<S>);
+
+impl<S: GenServer> Unpin for StartFuture<S> {}
+
+impl<S: GenServer> Future for StartFuture<S> {
+    type Output = Result<Ref<S>, StartError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll(cx).map_ok(|(proc, _)| Ref::from_proc(proc))
     }
 }
 
@@ -224,6 +286,8 @@ struct KillUnlessStarted(Option<crate::process::cell::ProcRef>);
 impl Drop for KillUnlessStarted {
     fn drop(&mut self) {
         if let Some(proc) = self.0.take() {
+            // The starter gave up; the end of what it gave up must not come back to it over the link.
+            current::with_current(|me| relations::unlink(me, proc.pid()));
             crate::process::exit::kill(&proc);
         }
     }
@@ -249,9 +313,9 @@ impl Drop for Deeper {
 
 impl<S: GenServer> IntoFuture for Start<S> {
     type Output = Result<Ref<S>, StartError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+    type IntoFuture = StartFuture<S>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.run(None).await.map(|(started, _)| started) })
+    fn into_future(self) -> StartFuture<S> {
+        StartFuture(Starting::New(self, None))
     }
 }

@@ -19,6 +19,10 @@ pub trait GenServer: Sized + Send + 'static {
     /// What a start needs.
     type Args: Send + 'static;
 
+    /// It supervises children: shown as a supervisor, and never killed for taking long to stop unless a child specification says so.
+    #[doc(hidden)]
+    const SUPERVISOR: bool = false;
+
     /// Makes the state. The starter waits for it; `Err(InitError::Ignore)` starts nothing and is no failure; any other error, and `?`,
     /// make the start fail with that reason.
     fn init(args: Self::Args, cx: &mut Cx<Self>) -> impl Future<Output = Result<Self, InitError>> + Send;

@@ -8,7 +8,8 @@
 //! A bound, if there is one, counts user messages only: a signal or a `sys` request is never refused, delayed or lost because of it.
 //!
 //! Invariants
-//! * QUEUED in the state word is up whenever the outer queue is not empty; it changes only under this mutex.
+//! * QUEUED in the state word is up whenever the outer queue is not empty; a sender that finds it up leaves the word alone, which is
+//!   why it goes down only here, when the queue is taken, and only by the holder of RUN.
 //! * After `close` nothing is ever stored: a push gives the envelope back.
 //! * No user code (a message's `Drop`, a waker) runs under the mutex.
 
@@ -24,7 +25,7 @@ use crate::process::word::{Duty, EXITING, QUEUED, SIGNAL, WOKEN, Word};
 use crate::sync::Mutex;
 
 /// The largest buffer, in messages, that an idle process keeps.
-const KEEP: usize = 16;
+pub(crate) const KEEP: usize = 16;
 
 /// What happened to an envelope.
 pub(crate) enum Push {
@@ -102,42 +103,21 @@ impl Mailbox {
         }
     }
 
-    /// Moves everything from the outer queue to the back of `inner` and takes SIGNAL down.
+    /// Moves everything from the outer queue to the back of `inner`, and takes QUEUED and SIGNAL down. Only the holder of RUN takes, and
+    /// while RUN is up nobody enters, so order does not depend on QUEUED until it leaves. `true` if there was a signal.
     #[inline]
-    pub(crate) fn take(&self, inner: &mut VecDeque<Envelope>, word: &Word) {
+    pub(crate) fn take(&self, inner: &mut VecDeque<Envelope>, word: &Word) -> bool {
         let mut outer = self.outer.lock();
         if inner.is_empty() {
             std::mem::swap(&mut outer.queue, inner);
         } else {
             inner.append(&mut outer.queue);
         }
-        if word.load() & SIGNAL != 0 {
-            word.update(SIGNAL, 0);
+        // A buffer that was needed once and is far too large now is given back.
+        if outer.queue.capacity() > KEEP.max(inner.len() * 8) {
+            outer.queue = VecDeque::new();
         }
-    }
-
-    /// Ends the runner's activation if the outer queue is empty: leaves with QUEUED down. Otherwise moves the queue to `inner` and
-    /// returns `None`. `inner` must be empty, or hold only what waits for a resume.
-    pub(crate) fn take_or_end(&self, inner: &mut VecDeque<Envelope>, word: &Word) -> Option<Duty> {
-        let mut outer = self.outer.lock();
-        if outer.queue.is_empty() {
-            if outer.queue.capacity() > KEEP {
-                outer.queue = VecDeque::new();
-            }
-            if inner.is_empty() && inner.capacity() > KEEP {
-                *inner = VecDeque::new();
-            }
-            return Some(word.end(QUEUED | SIGNAL, 0));
-        }
-        if inner.is_empty() {
-            std::mem::swap(&mut outer.queue, inner);
-        } else {
-            inner.append(&mut outer.queue);
-        }
-        if word.load() & SIGNAL != 0 {
-            word.update(SIGNAL, 0);
-        }
-        None
+        word.update(QUEUED | SIGNAL, 0) & SIGNAL != 0
     }
 
     /// Frees the buffers of an idle mailbox.

@@ -16,16 +16,20 @@ use crate::rt::sched::Worker;
 
 pub(crate) struct Tls {
     /// Index of the node set by a poll, a scope or an entry; 0 for none.
-    node: Cell<u32>,
+    pub(crate) node: Cell<u32>,
     /// Cached default of this thread, and the version of the node list that it was found in.
     cached: Cell<(u64, u32)>,
-    proc: Cell<Option<NonNull<Proc>>>,
+    pub(crate) proc: Cell<Option<NonNull<Proc>>>,
     /// How deeply calls in place are nested.
     pub(crate) depth: Cell<u32>,
     /// Calls made since this thread last gave way because of them.
     pub(crate) calls: Cell<u32>,
+    /// How many catches of user code are on the stack; see `process::panic`.
+    pub(crate) catching: Cell<u32>,
+    /// The packed pid of the caller whose message is being handled; 0 for none.
+    pub(crate) caller: Cell<u64>,
     /// Is this a thread where handlers may run (inside the node's runtime), and not a plain thread that entered the node?
-    in_place: Cell<bool>,
+    pub(crate) in_place: Cell<bool>,
     /// The executor running on this thread.
     pub(crate) worker: Cell<Option<NonNull<Worker>>>,
 }
@@ -38,6 +42,8 @@ thread_local! {
             proc: Cell::new(None),
             depth: Cell::new(0),
             calls: Cell::new(0),
+            catching: Cell::new(0),
+            caller: Cell::new(0),
             in_place: Cell::new(false),
             worker: Cell::new(None),
         }
@@ -84,7 +90,7 @@ pub(crate) fn by_index(index: u32) -> Option<Node> {
 }
 
 #[cold]
-fn find_default() -> u32 {
+pub(crate) fn find_default() -> u32 {
     let version = VERSION.load(Ordering::Acquire);
     let (cached_version, cached) = tls(|t| t.cached.get());
     if cached_version == version {

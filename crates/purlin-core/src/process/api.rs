@@ -257,13 +257,23 @@ impl Drop for Unwatch<'_> {
 
 /// Waits for the end of a process, for `limit` at most.
 pub(crate) async fn wait_within(proc: &Proc, limit: Duration) -> Option<ExitReason> {
-    let mut alarm = Alarm::at(proc.node.clone(), proc.node.now().saturating_add(limit));
-    let mut ended = std::pin::pin!(ended(proc));
-    poll_fn(|cx| match ended.as_mut().poll(cx) {
-        Poll::Ready(reason) => Poll::Ready(Some(reason)),
-        Poll::Pending => alarm.poll(cx).map(|()| None),
+    watching(proc, Some(limit), || {}).await
+}
+
+/// Watches a process, then does `act`, then waits for the process's end: a reason that `act` brings about is not missed.
+pub(crate) async fn watching(proc: &Proc, limit: Option<Duration>, act: impl FnOnce()) -> Option<ExitReason> {
+    let (mut waiter, replier) = slot::pair::<ExitReason>();
+    let guard = Unwatch { id: relations::watch_end(proc, replier), proc };
+    act();
+    let mut alarm = limit.map(|limit| Alarm::at(proc.node.clone(), proc.node.now().saturating_add(limit)));
+    let reason = poll_fn(|cx| match (waiter.poll(cx), &mut alarm) {
+        (Poll::Ready(reason), _) => Poll::Ready(Some(reason.unwrap_or(ExitReason::NoProc))),
+        (Poll::Pending, Some(alarm)) => alarm.poll(cx).map(|()| None),
+        (Poll::Pending, None) => Poll::Pending,
     })
-    .await
+    .await;
+    drop(guard);
+    reason
 }
 
 /// Gives a local name to a process of the current node.

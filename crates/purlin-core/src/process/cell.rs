@@ -22,6 +22,7 @@ use crate::process::extra::Extra;
 use crate::process::lineage::Lineage;
 use crate::process::pid::Pid;
 use crate::process::relations::Relations;
+use crate::process::run::RunCx;
 use crate::process::word::{Duty, WOKEN, Word};
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, UnsafeCell};
 
@@ -36,7 +37,7 @@ pub(crate) struct ProcTable {
     ///
     /// # Safety
     /// The caller holds RUN; the function gives it up.
-    pub(crate) activate: unsafe fn(proc: &Proc, old: u64) -> Option<ProcRef>,
+    pub(crate) activate: unsafe fn(proc: &Proc, old: u64, run: &RunCx<'_>) -> Option<ProcRef>,
     /// Drops the user's future and state. Called once, in `finish`, under RUN, with no reader inside.
     ///
     /// # Safety
@@ -91,6 +92,12 @@ pub(crate) const TIMERS: u32 = 64;
 pub(crate) const OWNS: u32 = 128;
 /// A supervisor, for `process_info` and the tree.
 pub(crate) const SUPERVISOR: u32 = 256;
+
+/// Its node is simulated.
+pub(crate) const SIMULATED: u32 = 512;
+
+/// Its links and monitors are closed: it has ended. Changes under the lock of `relations` only.
+pub(crate) const CLOSED: u32 = 1024;
 
 /// The header of every process.
 #[repr(C)]

@@ -54,7 +54,7 @@ pub(crate) fn finish(proc: &Proc, reason: ExitReason) -> Option<ProcRef> {
 }
 
 fn drop_message(envelope: Envelope) {
-    if let Err(reason) = panic::catch(false, || drop(envelope)) {
+    if let Err(reason) = panic::catch(|| drop(envelope)) {
         tracing::error!(%reason, "a message panicked when it was dropped");
     }
 }

@@ -6,15 +6,14 @@
 
 use std::any::Any;
 use std::backtrace::Backtrace;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::{Arc, Once};
 
+use crate::node::current::{self, tls};
 use crate::process::exit_reason::{ExitReason, PanicInfo};
 
 thread_local! {
-    static DEPTH: Cell<u32> = const { Cell::new(0) };
-    static BACKTRACES: Cell<bool> = const { Cell::new(true) };
     static LAST: RefCell<Option<(Option<String>, Option<Backtrace>)>> = const { RefCell::new(None) };
 }
 
@@ -29,13 +28,14 @@ pub(crate) fn install() {
     );
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| if DEPTH.get() > 0 { record(info) } else { before(info) }));
+        std::panic::set_hook(Box::new(move |info| if tls(|t| t.catching.get()) > 0 { record(info) } else { before(info) }));
     });
 }
 
 fn record(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string);
-    let backtrace = BACKTRACES.get().then(Backtrace::force_capture);
+    let wanted = current::with_current(|p| p.node.0.settings.backtraces).unwrap_or(true);
+    let backtrace = wanted.then(Backtrace::force_capture);
     LAST.with(|last| *last.borrow_mut() = Some((location, backtrace)));
 }
 
@@ -49,15 +49,21 @@ fn message(payload: &(dyn Any + Send)) -> String {
 
 /// Runs user code; a panic becomes an exit reason.
 #[inline]
-pub(crate) fn catch<R>(backtraces: bool, f: impl FnOnce() -> R) -> Result<R, ExitReason> {
-    DEPTH.set(DEPTH.get() + 1);
-    BACKTRACES.set(backtraces);
+pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, ExitReason> {
+    tls(|t| t.catching.set(t.catching.get() + 1));
     let result = catch_unwind(AssertUnwindSafe(f));
-    DEPTH.set(DEPTH.get() - 1);
+    tls(|t| t.catching.set(t.catching.get() - 1));
     result.map_err(reason)
 }
 
+/// [`catch`] for a caller that keeps the count of catches itself.
+#[inline]
+pub(crate) fn catch_counted<R>(f: impl FnOnce() -> R) -> Result<R, ExitReason> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(reason)
+}
+
 #[cold]
+#[inline(never)]
 fn reason(payload: Box<dyn Any + Send>) -> ExitReason {
     let (location, backtrace) = LAST.with(|last| last.borrow_mut().take()).unwrap_or_default();
     let message = message(&*payload);
@@ -70,7 +76,7 @@ fn reason(payload: Box<dyn Any + Send>) -> ExitReason {
 
 /// Drops user values; a panicking `Drop` is logged and goes no further.
 pub(crate) fn drop_quietly<T>(what: &str, value: T) {
-    if let Err(reason) = catch(false, || drop(value)) {
+    if let Err(reason) = catch(|| drop(value)) {
         tracing::error!(%reason, "{what} panicked when it was dropped");
     }
 }

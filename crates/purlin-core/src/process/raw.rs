@@ -58,7 +58,7 @@ use crate::process::exit_reason::ExitReason;
 use crate::process::panic;
 use crate::process::pid::{MonitorRef, Pid};
 use crate::process::relations::{self, AliasMode, Down, Exit, MonitorTarget, WatchOptions};
-use crate::process::run::BUDGET;
+use crate::process::run::{BUDGET, RunCx};
 use crate::process::spawn::{self, Options, Spawned};
 use crate::process::word::EXITING;
 use crate::process::{report, signal};
@@ -590,7 +590,7 @@ where
     Ok(spawned)
 }
 
-unsafe fn activate<F: Future<Output = ()> + Send + 'static>(proc: &Proc, _old: u64) -> Option<ProcRef> {
+unsafe fn activate<F: Future<Output = ()> + Send + 'static>(proc: &Proc, _old: u64, _run: &RunCx<'_>) -> Option<ProcRef> {
     // SAFETY: this table belongs to processes built with this body, and the caller holds RUN.
     let cell: &Cell<Body<F>> = unsafe { proc.cell() };
     let exiting = || proc.word.load() & EXITING != 0;
@@ -613,7 +613,7 @@ unsafe fn activate<F: Future<Output = ()> + Send + 'static>(proc: &Proc, _old: u
     {
         receiver.wake();
     }
-    let result = panic::catch(proc.node.0.settings.backtraces, || {
+    let result = panic::catch_counted(|| {
         cell.body.with_mut(|b| {
             // SAFETY: we hold RUN; the future never moves: it lies in the process's block until `discard` drops it in place.
             let future = unsafe { Pin::new_unchecked((*b).future.as_mut().expect("installed before the first run")) };
@@ -622,7 +622,7 @@ unsafe fn activate<F: Future<Output = ()> + Send + 'static>(proc: &Proc, _old: u
     });
     match result {
         Ok(Poll::Pending) if !exiting() => {
-            let duty = proc.word.end(crate::process::word::QUEUED, 0);
+            let duty = proc.word.end(0, 0);
             proc.perform(duty);
             None
         }
@@ -647,7 +647,7 @@ unsafe fn discard<F>(proc: &Proc) {
     cell.body.with_mut(|b| {
         // Dropped in place: the future is pinned.
         // SAFETY: the caller holds RUN.
-        if let Err(reason) = panic::catch(false, || unsafe { (*b).future = None }) {
+        if let Err(reason) = panic::catch(|| unsafe { (*b).future = None }) {
             tracing::error!(pid = %proc.pid(), %reason, "a process's future panicked when it was dropped");
         }
     });

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::call::slot::Replier;
 use crate::mailbox::envelope::Envelope;
 use crate::node::Node;
-use crate::process::cell::{Proc, ProcRef};
+use crate::process::cell::{CLOSED, Proc, ProcRef};
 use crate::process::exit_reason::{ExitReason, Term};
 use crate::process::pid::{MonitorRef, Pid};
 use crate::process::signal::{self, Signal};
@@ -102,7 +102,6 @@ pub enum AliasMode {
 
 #[derive(Default)]
 pub(crate) struct Relations {
-    pub(crate) closed: bool,
     pub(crate) links: SmallMap<Pid, u64>,
     pub(crate) watching: SmallMap<u64, Watch>,
     pub(crate) watchers: SmallMap<u64, Watcher>,
@@ -121,15 +120,14 @@ impl Relations {
 /// Calls `f` with the process's table unless it is closed.
 fn open<R>(proc: &Proc, f: impl FnOnce(&mut Relations) -> R) -> Option<R> {
     let mut relations = proc.relations.lock();
-    let relations = relations.get_or_insert_default();
-    if relations.closed { None } else { Some(f(relations)) }
+    // The flag changes under this lock only. It is no field of the table: most processes end without ever having had one.
+    if proc.has(CLOSED) { None } else { Some(f(relations.get_or_insert_default())) }
 }
 
 /// Like [`open`], but looks only at a table that exists.
 fn peek<R>(proc: &Proc, f: impl FnOnce(&mut Relations) -> R) -> Option<R> {
     let mut relations = proc.relations.lock();
-    let relations = relations.as_mut()?;
-    if relations.closed { None } else { Some(f(relations)) }
+    relations.as_mut().map(|r| f(r))
 }
 
 /// Links `me` with `other`; `false` if `other` has ended. Idempotent.
@@ -247,11 +245,10 @@ pub(crate) fn unwatch_end(proc: &Proc, id: u64) {
 pub(crate) fn close(proc: &Proc, reason: &ExitReason) {
     let taken = {
         let mut relations = proc.relations.lock();
-        let relations = relations.get_or_insert_default();
-        let taken = std::mem::take(&mut **relations);
-        relations.closed = true;
-        taken
+        proc.set_flag(CLOSED, true);
+        relations.take()
     };
+    let Some(taken) = taken else { return };
     let node: &Node = &proc.node;
     for (peer, link) in taken.links.into_entries() {
         if let Some(peer) = node.lookup(peer) {

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::node::current;
+use crate::mailbox::envelope::MsgTable;
+use crate::node::current::{Tls, tls};
 use crate::process::cell::{Proc, ProcRef};
 use crate::rt::sched::Record;
 
@@ -11,29 +12,61 @@ pub(crate) const BUDGET: u32 = 128;
 /// How often, in messages, an activation looks at the clock.
 pub(crate) const CLOCK_EVERY: u32 = 16;
 
+/// What an activation is given: the thread's record and the executor's, so that nothing below looks them up again.
+pub(crate) struct RunCx<'a> {
+    pub(crate) tls: &'a Tls,
+    /// None on a starter's stack.
+    record: Option<&'a Record>,
+}
+
+impl RunCx<'_> {
+    /// Notes, for the watchdog and the crash report, which message is being handled.
+    #[inline]
+    pub(crate) fn handling(&self, table: &'static MsgTable) {
+        if let Some(record) = self.record {
+            record.message.store(std::ptr::from_ref(table).cast_mut(), Ordering::Relaxed);
+            record.steps.store(record.steps.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Slot and serial in one word, for the watchdog; never 0 for a process.
+#[inline]
 pub(crate) fn packed(proc: &Proc) -> u64 {
     (u64::from(proc.pid().serial()) << 32) | u64::from(proc.pid().id())
 }
 
 /// Runs a process that was popped from a run queue.
 #[inline]
-pub(crate) fn activate(proc: &Proc, record: &Record) {
+pub(crate) fn activate(proc: &Proc, tls: &Tls, record: &Record) {
     let old = proc.word.begin();
     record.running.store(packed(proc), Ordering::Relaxed);
     record.steps.store(record.steps.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    let ended = run(proc, old);
+    let ended = run(proc, old, &RunCx { tls, record: Some(record) });
     record.running.store(0, Ordering::Relaxed);
     // The process table's reference of a process that has ended; nothing may touch the process after this.
     drop(ended);
 }
 
-/// Runs a process whose RUN the caller holds.
+/// Runs a process whose RUN the caller holds, on a thread that is no executor's or is busy with another process.
+pub(crate) fn run_here(proc: &Proc, old: u64) -> Option<ProcRef> {
+    tls(|tls| run(proc, old, &RunCx { tls, record: None }))
+}
+
 #[inline]
-pub(crate) fn run(proc: &Proc, old: u64) -> Option<ProcRef> {
-    let restore = current::enter_process(proc);
-    // SAFETY: the caller took RUN with `begin` and leaves it to the activation.
-    let ended = unsafe { (proc.table.activate)(proc, old) };
-    drop(restore);
+fn run(proc: &Proc, old: u64, run: &RunCx<'_>) -> Option<ProcRef> {
+    let t = run.tls;
+    let node = t.node.replace(proc.pid().node_index());
+    let before = t.proc.replace(Some(proc.ptr()));
+    let in_place = t.in_place.replace(true);
+    let caller = t.caller.replace(0);
+    t.catching.set(t.catching.get() + 1);
+    // SAFETY: the caller took RUN with `begin` and leaves it to the activation. User code is caught inside, so nothing unwinds past here.
+    let ended = unsafe { (proc.table.activate)(proc, old, run) };
+    t.catching.set(t.catching.get() - 1);
+    t.caller.set(caller);
+    t.in_place.set(in_place);
+    t.proc.set(before);
+    t.node.set(node);
     ended
 }

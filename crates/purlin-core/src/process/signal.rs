@@ -18,6 +18,7 @@ use crate::process::cell::{Proc, Rejected, TRAP};
 use crate::process::exit_reason::ExitReason;
 use crate::process::pid::{MonitorRef, Pid};
 use crate::process::relations::{self, Down, Exit};
+use crate::process::word::QUEUED;
 
 pub(crate) enum Signal {
     /// `link` is the link's id, or 0 for a signal sent by `exit`.
@@ -57,16 +58,17 @@ pub(crate) fn send(to: &Proc, signal: Signal) {
 /// Takes the whole chain into `inner` and applies the signals among what is new. Returns why the process must end, if it must;
 /// what came after the signal that says so is dropped unseen.
 pub(crate) fn take(proc: &Proc, inner: &mut VecDeque<Envelope>) -> Option<ExitReason> {
+    // Nothing is in the outer queue while QUEUED is down; a push that comes later causes another activation.
+    if proc.word.load() & QUEUED == 0 {
+        return None;
+    }
     let start = inner.len();
-    proc.mailbox.take(inner, &proc.word);
-    apply(proc, inner, start)
+    if proc.mailbox.take(inner, &proc.word) { apply(proc, inner, start) } else { None }
 }
 
 /// Applies the signals in `inner` from `start` on.
-pub(crate) fn apply(proc: &Proc, inner: &mut VecDeque<Envelope>, start: usize) -> Option<ExitReason> {
-    if !inner.range(start..).any(|e| e.kind() == Kind::Signal) {
-        return None;
-    }
+#[cold]
+fn apply(proc: &Proc, inner: &mut VecDeque<Envelope>, start: usize) -> Option<ExitReason> {
     let fresh = inner.split_off(start);
     for envelope in fresh {
         if envelope.kind() != Kind::Signal {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::mailbox::Mailbox as Queue;
 use crate::mailbox::bound::{Bound, MailboxBound};
 use crate::node::{Node, current};
-use crate::process::cell::{BOUNDED, NewProc, OWNS, Proc, ProcRef, ProcTable};
+use crate::process::cell::{BOUNDED, NewProc, OWNS, Proc, ProcRef, ProcTable, SIMULATED};
 use crate::process::extra::Extra;
 use crate::process::lineage::Lineage;
 use crate::process::pid::{MonitorRef, Pid};
@@ -50,6 +50,9 @@ pub(crate) fn create<B>(node: &Node, table: &'static ProcTable, body: B, options
     let same_node = parent.as_ref().filter(|p| p.pid().node_index() == node.0.index);
     let link_id = if options.link && same_node.is_some() { node.next_ref() } else { 0 };
     let mut flags = options.flags;
+    if node.is_simulated() {
+        flags |= SIMULATED;
+    }
     if options.bound.is_some() {
         flags |= BOUNDED;
     }

@@ -21,7 +21,8 @@
 //!   exclusive runner that leaves, or the last reader that leaves. That party, and only it, pushes the process into a run queue.
 //! * While any bit above the readers' count is set, no caller and no new reader enters. Hence a pop from the run queue finds
 //!   neither RUN nor readers, and QUEUED keeps later calls behind messages that are already there.
-//! * QUEUED goes up and down only under the mailbox's mutex. SIGNAL likewise.
+//! * QUEUED goes up with a push and down with a take, both under the mailbox's mutex; SIGNAL likewise. A runner that leaves with messages
+//!   taken but not handled puts QUEUED up again as it leaves.
 //! * Bits are cleared one by one, never by storing 0: a store would erase what others set meanwhile.
 //!
 //! Ordering: entering is Acquire and leaving is Release on the same word, so what one runner wrote to the state is visible to the
@@ -169,8 +170,7 @@ impl Word {
         }
     }
 
-    /// Ends an activation (or a direct run): clears RUN and `clear`, sets `set`. QUEUED and SIGNAL may be in `clear` only under
-    /// the mailbox's mutex.
+    /// Ends an activation (or a direct run): clears RUN and `clear`, sets `set`.
     #[inline]
     pub(crate) fn end(&self, clear: u64, set: u64) -> Duty {
         let mut word = self.0.load(Ordering::Relaxed);
@@ -188,13 +188,18 @@ impl Word {
         }
     }
 
-    /// Changes bits while holding RUN.
+    /// Changes bits while holding RUN; returns the word as it was before the (last) change.
     #[inline]
     pub(crate) fn update(&self, clear: u64, set: u64) -> u64 {
-        if clear != 0 {
-            self.0.fetch_and(!clear, Ordering::AcqRel);
+        match (clear, set) {
+            (0, 0) => self.load(),
+            (0, set) => self.0.fetch_or(set, Ordering::AcqRel),
+            (clear, 0) => self.0.fetch_and(!clear, Ordering::AcqRel),
+            (clear, set) => {
+                self.0.fetch_and(!clear, Ordering::AcqRel);
+                self.0.fetch_or(set, Ordering::AcqRel)
+            }
         }
-        if set != 0 { self.0.fetch_or(set, Ordering::AcqRel) } else { self.load() }
     }
 
     /// `false` from the moment the process must end.

@@ -20,7 +20,7 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::node::current::tls;
+use crate::node::current::{Tls, tls};
 use crate::node::{Node, NodeInner};
 use crate::process::cell::Proc;
 use crate::rt::ring::Ring;
@@ -260,7 +260,7 @@ impl Executor {
         (0..node.rt().sched.workers.len()).map(|index| Executor { node: node.0.clone(), index }).collect()
     }
 
-    fn run(&self, cx: &mut Context<'_>) -> Poll<()> {
+    fn run(&self, cx: &mut Context<'_>, tls: &Tls) -> Poll<()> {
         let node = &*self.node;
         let sched = &node.rt.sched;
         let me = &sched.workers[self.index];
@@ -286,7 +286,7 @@ impl Executor {
                 sched.wake_one();
             }
             // SAFETY: popped from a run queue: scheduled, hence alive and kept by the process table.
-            crate::process::run::activate(unsafe { proc.as_ref() }, &me.record);
+            crate::process::run::activate(unsafe { proc.as_ref() }, tls, &me.record);
             tick += 1;
             let give_way = if node.rt.simulated {
                 // Real time must not leak into a simulated run; and tokio's clock moves only while its driver runs.
@@ -294,7 +294,7 @@ impl Executor {
             } else {
                 tick >= ACTIVATIONS
                     || !tokio::task::coop::has_budget_remaining()
-                    || (tick % 8 == 0 && {
+                    || (tick % 16 == 0 && {
                         let now = node.rt.now();
                         let over = now - slice_start >= SLICE;
                         if over {
@@ -324,10 +324,12 @@ impl Future for Executor {
             }
         }
         sched.idle.fetch_and(!(1 << self.index), Ordering::AcqRel);
-        let before = tls(|t| t.worker.replace(Some(NonNull::from(me))));
-        let result = self.run(cx);
-        tls(|t| t.worker.set(before));
-        result
+        tls(|t| {
+            let before = t.worker.replace(Some(NonNull::from(me)));
+            let result = self.run(cx, t);
+            t.worker.set(before);
+            result
+        })
     }
 }
 
@@ -348,7 +350,7 @@ impl Drop for Executor {
         for tick in 0.. {
             let Some(proc) = sched.next(me, tick, &self.node) else { break };
             // SAFETY: as in `run`.
-            crate::process::run::activate(unsafe { proc.as_ref() }, &me.record);
+            tls(|t| crate::process::run::activate(unsafe { proc.as_ref() }, t, &me.record));
         }
         tls(|t| t.worker.set(before));
     }

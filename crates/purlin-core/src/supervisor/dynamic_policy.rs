@@ -20,14 +20,14 @@
 //! Decisions have already updated the state. The start function may run while other messages are handled: a child that was
 //! terminated meanwhile is answered as [`Restarted::Unwanted`].
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::admin::{ChildCounts, ChildInfo, ChildStatus, StartRefused};
 use super::flags::{AutoShutdown, DynamicFlags, FlagsError};
 use super::intensity::{Intensity, Verdict};
 use super::spec::{ChildType, Restart, Shutdown, SpecFields};
+use crate::process::small_map::MixMap;
 use crate::{ExitReason, Pid};
 
 /// The children of a dynamic supervisor. `T` is what starts a child again.
@@ -37,7 +37,7 @@ pub(crate) struct DynamicChildren<T> {
     max_children: Option<usize>,
     /// Keyed by the process it is, or was last. The hasher has fixed keys, so that a simulation visits children in the same
     /// order every time; pids come from the node itself and cannot be chosen to collide.
-    children: HashMap<Pid, DynamicChild<T>, BuildHasherDefault<DefaultHasher>>,
+    children: MixMap<Pid, DynamicChild<T>>,
     /// How many of them are not `Running`.
     restarting: usize,
 }
@@ -155,7 +155,7 @@ impl<T> DynamicChildren<T> {
         Ok(Self {
             intensity: flags.intensity()?,
             max_children: flags.max_children,
-            children: HashMap::default(),
+            children: MixMap::default(),
             restarting: 0,
         })
     }

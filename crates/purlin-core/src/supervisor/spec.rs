@@ -11,8 +11,10 @@
 //! negative shutdown time, modules that are no atoms) needs no check.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,9 +54,16 @@ pub enum ChildType {
     Supervisor,
 }
 
-/// The identifier of a child within its supervisor. Cloning is cheap.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChildId(Arc<str>);
+/// The identifier of a child within its supervisor. Cloning is cheap. Compared, ordered and hashed by its text.
+#[derive(Clone)]
+pub struct ChildId(Text);
+
+/// Most ids are the names of types: those need no memory of their own, which counts when children are started by the thousand.
+#[derive(Clone)]
+enum Text {
+    Static(&'static str),
+    Shared(Arc<str>),
+}
 
 /// Everything a supervisor knows about a child apart from how it is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -240,27 +249,61 @@ impl From<Duration> for Shutdown {
 }
 
 impl ChildId {
+    /// An id that needs no memory.
+    pub const fn from_static(id: &'static str) -> Self {
+        Self(Text::Static(id))
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Text::Static(id) => id,
+            Text::Shared(id) => id,
+        }
     }
 }
 
 impl From<&str> for ChildId {
     fn from(id: &str) -> Self {
-        Self(id.into())
+        Self(Text::Shared(id.into()))
     }
 }
 
 impl From<String> for ChildId {
     fn from(id: String) -> Self {
-        Self(id.into())
+        Self(Text::Shared(id.into()))
     }
 }
 
 impl From<Arc<str>> for ChildId {
     fn from(id: Arc<str>) -> Self {
-        Self(id)
+        Self(Text::Shared(id))
+    }
+}
+
+impl PartialEq for ChildId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for ChildId {}
+
+impl PartialOrd for ChildId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ChildId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Hash for ChildId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
@@ -272,38 +315,38 @@ impl From<&ChildId> for ChildId {
 
 impl AsRef<str> for ChildId {
     fn as_ref(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
 /// Lets maps keyed by id be asked with a `&str`; equality, order and hash are those of the text.
 impl Borrow<str> for ChildId {
     fn borrow(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
 impl PartialEq<str> for ChildId {
     fn eq(&self, other: &str) -> bool {
-        &*self.0 == other
+        self.as_str() == other
     }
 }
 
 impl PartialEq<&str> for ChildId {
     fn eq(&self, other: &&str) -> bool {
-        &*self.0 == *other
+        self.as_str() == *other
     }
 }
 
 impl fmt::Display for ChildId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for ChildId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&*self.0, f)
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 

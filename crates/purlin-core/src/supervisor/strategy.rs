@@ -173,9 +173,10 @@ pub(crate) enum Started {
     Removed,
 }
 
-/// Why a supervisor cannot be made of these flags and specifications.
+/// Why a supervisor cannot be made of these flags and specifications. The start fails with it: see [`ConfigError::in_error`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ConfigError {
+#[non_exhaustive]
+pub enum ConfigError {
     /// The flags are invalid (OTP: `supervisor_data`).
     Flags(FlagsError),
     /// A specification is invalid (OTP: `start_spec`).
@@ -443,6 +444,16 @@ impl std::fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+impl ConfigError {
+    /// Finds it in what a supervisor's start returned.
+    pub fn in_error(error: &crate::StartError) -> Option<&ConfigError> {
+        match error {
+            crate::StartError::Failed(ExitReason::Error(term)) => term.as_error()?.downcast_ref(),
+            _ => None,
+        }
+    }
+}
 
 #[cfg(test)]
 mod model_tests;

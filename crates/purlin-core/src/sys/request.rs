@@ -30,7 +30,7 @@ pub(crate) fn internal<T: Send + 'static>(message: T) -> Envelope {
 /// Serves a request in a server's activation.
 pub(crate) fn serve(proc: &Proc, envelope: Envelope, _cx: &mut Context<'_>) {
     if let Ok(Request(f)) = envelope.downcast::<Request>()
-        && let Err(reason) = panic::catch(false, || f(proc))
+        && let Err(reason) = panic::catch(|| f(proc))
     {
         // The requester's slot was dropped by the unwinding: it knows. The process lives.
         tracing::error!(pid = %proc.pid(), %reason, "a sys request panicked");
@@ -46,7 +46,7 @@ pub(crate) fn serve_raw(proc: &Proc, envelope: Envelope) {
         }
         Err(envelope) => {
             if let Ok(Request(f)) = envelope.downcast::<Request>()
-                && let Err(reason) = panic::catch(false, || f(proc))
+                && let Err(reason) = panic::catch(|| f(proc))
             {
                 tracing::error!(pid = %proc.pid(), %reason, "a sys request panicked");
             }

@@ -1,0 +1,85 @@
+//! The keys of one process in one registry, so that its end costs what it registered and not what the registry holds.
+
+use std::collections::HashMap;
+
+use crate::process::cell::ProcRef;
+use crate::registry::hash::Seeds;
+use crate::registry::key::{AsKey, Key};
+
+/// Up to this many entries are found by looking through a list.
+const LIST: usize = 8;
+
+pub(crate) struct Owner<K> {
+    pub(crate) proc: ProcRef,
+    keys: Keys<K>,
+}
+
+/// Keys with the ids of their entries.
+enum Keys<K> {
+    Few(Vec<(K, u64)>),
+    Many(HashMap<K, Vec<u64>, Seeds>),
+}
+
+impl<K: Key> Owner<K> {
+    pub(crate) fn new(proc: ProcRef) -> Owner<K> {
+        Owner { proc, keys: Keys::Few(Vec::new()) }
+    }
+
+    pub(crate) fn add(&mut self, key: K, id: u64, seeds: Seeds) {
+        match &mut self.keys {
+            Keys::Few(list) if list.len() < LIST => {
+                if list.is_empty() {
+                    list.reserve_exact(1);
+                }
+                list.push((key, id));
+            }
+            Keys::Few(list) => {
+                let mut map = HashMap::with_hasher(seeds);
+                for (key, id) in std::mem::take(list).into_iter().chain([(key, id)]) {
+                    map.entry(key).or_insert_with(Vec::new).push(id);
+                }
+                self.keys = Keys::Many(map);
+            }
+            Keys::Many(map) => map.entry(key).or_default().push(id),
+        }
+    }
+
+    /// Takes a key out, with all its entries.
+    pub(crate) fn remove(&mut self, key: &(impl AsKey<K> + ?Sized)) -> Vec<(K, u64)> {
+        match &mut self.keys {
+            Keys::Few(list) => list.extract_if(.., |(k, _)| key.is(k)).collect(),
+            Keys::Many(map) => match key.remove(map) {
+                None => Vec::new(),
+                Some((key, ids)) => ids.into_iter().map(|id| (key.clone(), id)).collect(),
+            },
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        match &self.keys {
+            Keys::Few(list) => list.is_empty(),
+            Keys::Many(map) => map.is_empty(),
+        }
+    }
+
+    /// The ids of a key's entries, in the order of registration.
+    pub(crate) fn ids(&self, key: &(impl AsKey<K> + ?Sized)) -> Vec<u64> {
+        match &self.keys {
+            Keys::Few(list) => list.iter().filter(|(k, _)| key.is(k)).map(|(_, id)| *id).collect(),
+            Keys::Many(map) => key.find(map).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Every entry, in the order of registration.
+    pub(crate) fn entries(&self) -> Vec<(K, u64)> {
+        match &self.keys {
+            Keys::Few(list) => list.clone(),
+            Keys::Many(map) => {
+                let each = map.iter().flat_map(|(key, ids)| ids.iter().map(move |id| (key.clone(), *id)));
+                let mut entries: Vec<_> = each.collect();
+                entries.sort_unstable_by_key(|(_, id)| *id);
+                entries
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Names made of a registry and a key.
+
+use crate::RegisterError;
+use crate::gen_server::refs::Resolve;
+use crate::process::cell::{Proc, ProcRef};
+use crate::registry::error::RegistryError;
+use crate::registry::handle::Registry;
+use crate::registry::key::Key;
+
+pub(crate) struct Via<K, V, F> {
+    pub(crate) registry: Registry<K, V>,
+    pub(crate) key: K,
+    /// Makes the value that a server which starts under this name is registered with.
+    pub(crate) value: F,
+}
+
+impl<K, V, F> Resolve for Via<K, V, F>
+where
+    K: Key,
+    V: Clone + Send + Sync + 'static,
+    F: Fn() -> V + Send + Sync,
+{
+    #[inline]
+    fn resolve(&self) -> Option<ProcRef> {
+        match self.registry.on(|tables| if tables.is_unique() { Ok(tables.whereis(&self.key)) } else { Err(tables.not_unique()) }) {
+            Ok(proc) => proc,
+            // Elixir raises too: nobody could say which of the processes is meant.
+            Err(error @ RegistryError::NotUnique { .. }) => panic!("{error}"),
+            Err(_) => None,
+        }
+    }
+
+    fn bind(&self, proc: &Proc) -> Result<(), RegisterError> {
+        let bound = self.registry.on(|tables| match tables.is_unique() {
+            true => tables.register(proc, self.key.clone(), (self.value)()),
+            false => Err(tables.not_unique()),
+        });
+        match bound {
+            Ok(()) => {
+                let _ = self.registry.on(|tables| {
+                    tables.tell(&proc.node, proc.pid(), &self.key, None);
+                    Ok(())
+                });
+                Ok(())
+            }
+            Err(RegistryError::AlreadyRegistered(pid)) => Err(RegisterError::NameTaken(pid)),
+            Err(_) => Err(RegisterError::NoProc),
+        }
+    }
+
+    fn describe(&self) -> String {
+        format!("{}/{:?}", self.registry.name(), self.key)
+    }
+}

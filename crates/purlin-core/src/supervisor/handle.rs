@@ -1,0 +1,127 @@
+//! Handles of static supervisors: administration of children, by incarnation ([`SupervisorRef`]) and by name.
+
+use std::future::Future;
+
+use super::admin::{ChildCounts, ChildInfo};
+use super::builder::SupervisorSpec;
+use super::child::ChildSpec;
+use super::error::{DeleteChildError, FindChildError, RestartChildError, StartChildError, UpdateError};
+use super::server::{
+    CountChildren, DeleteChild, GetChildSpec, RestartChild, StartChildRequest, Supervisor, TerminateChild, Update, WhichChildren,
+};
+use super::spec::{ChildId, SpecFields};
+use crate::{CallError, Name, Pid, Ref};
+
+/// A running supervisor. `Name<Supervisor>` has the same methods and finds the supervisor anew at each use.
+///
+/// Requests wait for as long as they take: a supervisor that is starting or stopping a child answers when it has done so. `stop()`
+/// returns when the whole tree below is down.
+pub type SupervisorRef = Ref<Supervisor>;
+
+macro_rules! administration {
+    ($handle:ident) => {
+        impl $handle<Supervisor> {
+            /// Adds a child, the last in start order, and starts it. Its process, or `None` if it chose not to start: it is kept then,
+            /// without a process, unless it is temporary.
+            ///
+            /// # Errors
+            /// The specification is invalid, its id is taken, or the start failed; nothing is kept in any of these cases.
+            #[track_caller]
+            pub fn start_child(
+                &self,
+                child: impl Into<ChildSpec>,
+            ) -> impl Future<Output = Result<Option<Pid>, StartChildError>> + Send + '_ {
+                let call = self.call(StartChildRequest(child.into())).infinity();
+                async move { call.await? }
+            }
+
+            /// Stops a child as its specification says, and waits until it is down. The specification stays, for
+            /// [`restart_child`](Self::restart_child), unless the child is temporary. Fine for a child that has no process.
+            ///
+            /// # Errors
+            /// No child has this id.
+            #[track_caller]
+            pub fn terminate_child(
+                &self,
+                id: impl Into<ChildId>,
+            ) -> impl Future<Output = Result<(), FindChildError>> + Send + '_ {
+                let call = self.call(TerminateChild(id.into())).infinity();
+                async move { Ok(call.await??) }
+            }
+
+            /// Starts a child that has no process. This is no restart in the sense of the restart intensity.
+            ///
+            /// # Errors
+            /// The child runs, is being restarted, or is unknown; or its start failed, and it stays as it was.
+            #[track_caller]
+            pub fn restart_child(
+                &self,
+                id: impl Into<ChildId>,
+            ) -> impl Future<Output = Result<Option<Pid>, RestartChildError>> + Send + '_ {
+                let call = self.call(RestartChild(id.into())).infinity();
+                async move { call.await? }
+            }
+
+            /// Forgets a child that has no process.
+            ///
+            /// # Errors
+            /// The child runs, is being restarted, or is unknown.
+            #[track_caller]
+            pub fn delete_child(
+                &self,
+                id: impl Into<ChildId>,
+            ) -> impl Future<Output = Result<(), DeleteChildError>> + Send + '_ {
+                let call = self.call(DeleteChild(id.into())).infinity();
+                async move { Ok(call.await??) }
+            }
+
+            /// All children, the one started last first.
+            ///
+            /// # Errors
+            /// The supervisor did not answer.
+            #[track_caller]
+            pub fn which_children(&self) -> impl Future<Output = Result<Vec<ChildInfo>, CallError>> + Send + '_ {
+                self.call(WhichChildren).infinity()
+            }
+
+            /// How many children there are, by kind and state.
+            ///
+            /// # Errors
+            /// The supervisor did not answer.
+            #[track_caller]
+            pub fn count_children(&self) -> impl Future<Output = Result<ChildCounts, CallError>> + Send + '_ {
+                self.call(CountChildren).infinity()
+            }
+
+            /// A child's specification, without its start function.
+            ///
+            /// # Errors
+            /// No child has this id.
+            #[track_caller]
+            pub fn get_childspec(
+                &self,
+                id: impl Into<ChildId>,
+            ) -> impl Future<Output = Result<SpecFields, FindChildError>> + Send + '_ {
+                let call = self.call(GetChildSpec(id.into())).infinity();
+                async move { Ok(call.await??) }
+            }
+
+            /// Replaces flags and specifications of the running supervisor (OTP's `code_change`). Its name and its process stay.
+            ///
+            /// A child whose id is in the new list takes its new specification and keeps its process. New ones are added and *not*
+            /// started: [`restart_child`](Self::restart_child) does. Children that the list does not name are kept, after all others.
+            /// Restarts counted so far still count.
+            ///
+            /// # Errors
+            /// Flags or specifications are invalid; nothing has changed.
+            #[track_caller]
+            pub fn update(&self, spec: SupervisorSpec) -> impl Future<Output = Result<(), UpdateError>> + Send + '_ {
+                let call = self.call(Update(spec)).infinity();
+                async move { Ok(call.await??) }
+            }
+        }
+    };
+}
+
+administration!(Ref);
+administration!(Name);

@@ -1,0 +1,137 @@
+//! `#[purlin::main]` and `#[purlin::test]`: an async function becomes one that builds a runtime and a node, and runs the former on them.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::{Error, ItemFn, Path, Result};
+
+use crate::options;
+
+pub(crate) fn main(options: TokenStream, item: TokenStream) -> TokenStream {
+    expand(item, |function| {
+        if let Some(input) = function.sig.inputs.first() {
+            return Err(Error::new_spanned(input, "`main` takes no arguments"));
+        }
+        let mut krate = options::default_path("purlin");
+        let (mut workers, mut current_thread, mut name) = (None, false, None);
+        for entry in options::parse(options)? {
+            match entry.name.to_string().as_str() {
+                "worker_threads" => workers = Some((entry.number()?, entry.name.span())),
+                "flavor" => {
+                    current_thread = match entry.text("current_thread")?.as_str() {
+                        "current_thread" => true,
+                        "multi_thread" => false,
+                        _ => {
+                            let message = "`flavor` is \"multi_thread\" or \"current_thread\"";
+                            return Err(Error::new(entry.name.span(), message));
+                        },
+                    }
+                },
+                "name" => name = Some(entry.text("shop")?),
+                "crate" => krate = entry.path("::purlin")?,
+                _ => return Err(entry.unknown("`worker_threads`, `flavor`, `name` and `crate`")),
+            }
+        }
+        if let Some((_, span)) = workers.filter(|_| current_thread) {
+            return Err(Error::new(span, "a runtime of the flavor \"current_thread\" has no workers"));
+        }
+        let workers = workers.map(|(workers, _)| quote!(.worker_threads(#workers)));
+        let flavor = current_thread.then(|| quote!(.current_thread()));
+        let name = name.map(|name| quote!(.name(#name)));
+        let ident = &function.sig.ident;
+        let program = quote!(#krate::__private::Program::new() #workers #flavor #name);
+        Ok((
+            quote!(-> #krate::__private::ExitCode),
+            TokenStream::new(),
+            quote!(#program.run(#ident())),
+        ))
+    })
+}
+
+pub(crate) fn test(options: TokenStream, item: TokenStream) -> TokenStream {
+    expand(item, |function| {
+        let mut krate = options::default_path("purlin_test");
+        let (mut sim, mut seeds, mut workers) = (false, None, None);
+        for entry in options::parse(options)? {
+            match entry.name.to_string().as_str() {
+                "sim" => sim = entry.flag()?,
+                "seeds" => seeds = Some((entry.number()?, entry.name.span())),
+                "worker_threads" => workers = Some((entry.number()?, entry.name.span())),
+                "crate" => krate = entry.path("::purlin_test")?,
+                _ => return Err(entry.unknown("`sim`, `seeds`, `worker_threads` and `crate`")),
+            }
+        }
+        if let Some((_, span)) = seeds.filter(|_| !sim) {
+            return Err(Error::new(span, "seeds are for the simulated runtime: write `#[purlin::test(sim, seeds = ..)]`"));
+        }
+        if let Some((_, span)) = workers.filter(|_| sim) {
+            return Err(Error::new(span, "the simulated runtime has one thread"));
+        }
+        let inputs = &function.sig.inputs;
+        if let Some(input) = inputs.iter().nth(usize::from(sim)) {
+            let message = if sim { "a simulated test takes `sim: Sim` and nothing else" } else { "a test takes no arguments" };
+            return Err(Error::new_spanned(input, message));
+        }
+        let ident = &function.sig.ident;
+        let output = &function.sig.output;
+        let name = quote!(::core::concat!(::core::module_path!(), "::", ::core::stringify!(#ident)));
+        let call = if sim {
+            let seeds = seeds.map_or_else(|| default_seeds(&krate), |(seeds, _)| quote!(#seeds));
+            let body = if inputs.is_empty() { quote!(|_| #ident()) } else { quote!(#ident) };
+            quote!(#krate::__private::run_sim(#name, #seeds, #body))
+        } else {
+            let workers = workers.map_or(2, |(workers, _)| workers);
+            quote!(#krate::__private::run_real(#name, #workers, #ident()))
+        };
+        Ok((quote!(#output), quote!(#[::core::prelude::v1::test]), call))
+    })
+}
+
+fn default_seeds(krate: &Path) -> TokenStream {
+    quote!(#krate::__private::DEFAULT_SEEDS)
+}
+
+/// Puts the function into one of the same name, which calls it: `build` says what the outer one returns, its attributes, and its body. The
+/// function stays as it is written, so that errors in it point to what a person wrote.
+fn expand(item: TokenStream, build: impl FnOnce(&ItemFn) -> Result<(TokenStream, TokenStream, TokenStream)>) -> TokenStream {
+    let mut function = match syn::parse2::<ItemFn>(item.clone()) {
+        Ok(function) => function,
+        Err(error) => {
+            let error = error.to_compile_error();
+            return quote!(#item #error);
+        },
+    };
+    match check(&function).and_then(|()| build(&function)) {
+        Ok((output, attributes, body)) => {
+            let (outer, inner): (Vec<_>, Vec<_>) = std::mem::take(&mut function.attrs).into_iter().partition(|attribute| {
+                ["cfg", "doc", "ignore", "should_panic", "test"].iter().any(|name| attribute.path().is_ident(name))
+            });
+            let (vis, ident) = (std::mem::replace(&mut function.vis, syn::Visibility::Inherited), &function.sig.ident);
+            quote! {
+                #(#outer)*
+                #attributes
+                #vis fn #ident() #output {
+                    #(#inner)*
+                    #function
+                    #body
+                }
+            }
+        },
+        Err(error) => {
+            // An empty function of that name keeps rustc from reporting that there is none.
+            let (error, ident) = (error.to_compile_error(), &function.sig.ident);
+            quote_spanned!(ident.span()=> #[allow(dead_code)] fn #ident() {} #error)
+        },
+    }
+}
+
+/// Refuses functions that are not meant.
+fn check(function: &ItemFn) -> Result<()> {
+    let signature = &function.sig;
+    if signature.asyncness.is_none() {
+        return Err(Error::new_spanned(signature.fn_token, format!("`{}` must be async: write `async fn`", signature.ident)));
+    }
+    if !signature.generics.params.is_empty() {
+        return Err(Error::new_spanned(&signature.generics, format!("`{}` cannot be generic", signature.ident)));
+    }
+    Ok(())
+}
