@@ -11,24 +11,31 @@ pub mod node;
 pub mod process;
 pub mod registry;
 pub(crate) mod rt;
-pub mod sys;
 pub(crate) mod sync;
+pub mod supervisor;
+pub mod sys;
 pub mod telemetry;
 pub(crate) mod timer;
 
 pub use call::error::{CallError, CallErrorKind};
 pub use gen_server::{
-    Call, CallFor, CallFuture, CastFor, CastWait, ContinueFor, Crash, Cx, DEFAULT_CALL_TIMEOUT, GenServer, HandleCall, HandleCast, HandleContinue,
-    HandleInfo, HandleRead, InfoFor, InitError, Monitors, Name, OrCrash, OrLater, Plain, ReadCx, ReadInParallel, Ref, Reply, ReplyTo, Shape, Start,
-    StartError, StopError, Timeout, TrapsExits, TryCastError,
+    Call, CallFor, CallFuture, CastFor, CastWait, ContinueFor, Crash, Cx, DEFAULT_CALL_TIMEOUT, GenServer,
+    HandleCall, HandleCast, HandleContinue, HandleInfo, HandleRead, InfoFor, InitError, Monitors, Name,
+    OrCrash, OrLater, Plain, ReadCx, ReadInParallel, Ref, Reply, ReplyTo, Shape, Start, StartError,
+    StopError, Timeout, TrapsExits, TryCastError,
 };
 pub use mailbox::bound::{MailboxBound, Overflow};
 pub use node::names::RegisterError;
 pub use node::{CallPath, Node, NodeBuilder, NodeStats};
 pub use process::{
-    Address, AliasMode, AnyMsg, Down, Exit, ExitReason, Mailbox, MonitorRef, MonitorTarget, PanicInfo, Pid, Term,
+    Address, AliasMode, AnyMsg, Down, Exit, ExitReason, Mailbox, MonitorRef, MonitorTarget, PanicInfo, Pid,
+    Term,
 };
 pub use registry::{Registry, RegistryBuilder, RegistryError, RegistryServer};
+pub use supervisor::{
+    AutoShutdown, Child, ChildSpec, DynamicSupervisor, DynamicSupervisorRef, DynamicSupervisorSpec, Restart, Shutdown, StartChildError, Supervise,
+    Supervised, Supervisor, SupervisorRef, SupervisorSpec,
+};
 pub use timer::TimerRef;
 
 use std::time::Duration;

@@ -6,7 +6,9 @@
 
 use std::sync::PoisonError;
 
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+pub(crate) use std::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
 pub(crate) use std::sync::{Arc, MutexGuard};
 
 /// A mutex without poisoning: no user code runs under any of the kernel's locks, so a panic cannot leave one half-updated.

@@ -72,7 +72,11 @@ async fn story() {
 fn the_whole_story_on_both_call_paths() {
     for path in [CallPath::Direct, CallPath::Queued, CallPath::Adaptive] {
         for workers in [1, 2] {
-            let rt = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap();
+            let rt = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(workers)
+                .enable_all()
+                .build()
+                .unwrap();
             rt.block_on(async {
                 let node = Node::builder().call_path(path).start();
                 node.scope(story()).await;
@@ -80,7 +84,9 @@ fn the_whole_story_on_both_call_paths() {
                     story().await;
                     let p = process::spawn(async |_: Mailbox<()>| story().await);
                     assert_eq!(process::wait(p.pid()).await, ExitReason::Normal);
-                })).await.unwrap();
+                }))
+                .await
+                .unwrap();
                 node.shutdown().await;
                 assert_eq!(node.stats().processes, 0);
             });
@@ -91,7 +97,8 @@ fn the_whole_story_on_both_call_paths() {
 #[test]
 fn the_whole_story_in_simulation() {
     for seed in 0..50 {
-        let rt = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let rt =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         rt.block_on(async {
             let node = Node::builder().simulated(seed).start();
             node.scope(story()).await;

@@ -1,7 +1,7 @@
 //! `#[purlin::main]` and `#[purlin::test]`: an async function becomes one that builds a runtime and a node, and runs the former on them.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::{Error, ItemFn, Path, Result};
 
 use crate::options;
@@ -72,7 +72,7 @@ pub(crate) fn test(options: TokenStream, item: TokenStream) -> TokenStream {
             return Err(Error::new_spanned(input, message));
         }
         let ident = &function.sig.ident;
-        let output = &function.sig.output;
+        let mut output = TokenStream::new();
         let name = quote!(::core::concat!(::core::module_path!(), "::", ::core::stringify!(#ident)));
         let call = if sim {
             let seeds = seeds.map_or_else(|| default_seeds(&krate), |(seeds, _)| quote!(#seeds));
@@ -80,9 +80,10 @@ pub(crate) fn test(options: TokenStream, item: TokenStream) -> TokenStream {
             quote!(#krate::__private::run_sim(#name, #seeds, #body))
         } else {
             let workers = workers.map_or(2, |(workers, _)| workers);
+            output = function.sig.output.to_token_stream();
             quote!(#krate::__private::run_real(#name, #workers, #ident()))
         };
-        Ok((quote!(#output), quote!(#[::core::prelude::v1::test]), call))
+        Ok((output, quote!(#[::core::prelude::v1::test]), call))
     })
 }
 

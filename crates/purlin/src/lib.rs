@@ -1,1 +1,118 @@
-//! Purlin: OTP for Rust.
+//! Purlin is OTP for Rust: supervised, isolated processes with mailboxes, links and monitors, and on them what an Elixir team reaches for.
+//!
+//! ```
+//! use purlin::prelude::*;
+//!
+//! struct Counter { value: i64 }
+//!
+//! #[gen_server]
+//! impl Counter {
+//!     fn init(start: i64) -> Self { Counter { value: start } }
+//!
+//!     #[call] fn increment(&mut self, by: i64) -> i64 { self.value += by; self.value }
+//!     #[call] fn get(&self) -> i64 { self.value }     // `&self`: reads run in parallel
+//!     #[cast] fn reset(&mut self) { self.value = 0 }
+//! }
+//!
+//! #[purlin::main]
+//! async fn main() -> Result<()> {
+//!     Counter::start(0).name("counter").await?;
+//!
+//!     let counter = Counter::named("counter");        // found anew at each use
+//!     println!("{}", counter.increment(5).await?);    // a call: typed reply, 5 s deadline
+//!     counter.reset();                                // a cast: nobody waits
+//!     println!("{}", counter.get().await?);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # A server
+//! A *server* is a state and the messages it handles, one at a time, in a process of its own. [`macro@gen_server`] writes the traits
+//! [`GenServer`], [`HandleCall`], [`HandleRead`], [`HandleCast`], [`HandleInfo`] and [`HandleContinue`] from an `impl` block; they can be
+//! written by hand just as well. A message that nobody handles does not compile.
+//!
+//! What a server looks like from outside is a [`Ref`] (this process) or a [`Name`] (whoever has the name now). Both have the server's
+//! own methods. A call returns a [`Call`], which waits for 5 s unless told otherwise:
+//!
+//! ```
+//! # use purlin::prelude::*;
+//! # struct Counter { value: i64 }
+//! # #[gen_server]
+//! # impl Counter {
+//! #     fn init(start: i64) -> Self { Counter { value: start } }
+//! #     #[call] fn get(&self) -> i64 { self.value }
+//! # }
+//! # #[purlin::main]
+//! # async fn main() -> Result<()> {
+//! let counter = Counter::start(7).await?;
+//! assert_eq!(counter.get().timeout(secs(1)).await?, 7);
+//! counter.stop().await?;
+//! let error = counter.get().await.unwrap_err();
+//! assert!(error.is_no_proc());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Let it crash
+//! A panic in a handler, or an error that it passes on with `?` in a `Result<R, Crash>`, ends the process with that as its
+//! [`ExitReason`]; whoever is linked to it or monitors it is told, and nothing else is touched. Failures that the caller should see are
+//! replies: a handler may return `Result<R, MyError>` like anything else.
+//!
+//! # Where things are
+//! * [`prelude`]: what most files need.
+//! * [`process`]: processes that are no servers; links, monitors, exit signals, names.
+//! * [`node`]: what owns the processes; several live in one program.
+//! * [`sys`]: looking into running processes. [`telemetry`]: events for metrics and logs.
+//! * [`macro@main`]: a program; it stops in order when it is asked to. [`macro@test`]: a test, in real time or simulated.
+#![forbid(unsafe_code)]
+
+mod main_support;
+mod reply_guard;
+
+/// Purlin's processes and behaviours: everything that `purlin_core` has.
+#[doc(inline)]
+pub use purlin_core::*;
+#[doc(inline)]
+pub use purlin_macros::{gen_server, main, test};
+
+/// A result whose error, unless another type is given, is any error: for `main`, tests and examples.
+///
+/// ```
+/// fn parse(text: &str) -> purlin::Result<i64> {
+///     Ok(text.parse()?)
+/// }
+/// assert!(parse("seven").is_err());
+/// ```
+pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+
+/// What most files need: `use purlin::prelude::*;`.
+pub mod prelude {
+    #[doc(inline)]
+    pub use crate::{
+        Address, AnyMsg, Call, CallError, CallErrorKind, Crash, Cx, Down, Exit, ExitReason, GenServer, HandleCall, HandleCast, HandleContinue,
+        HandleInfo, HandleRead, InitError, Mailbox, MailboxBound, MonitorRef, MonitorTarget, Name, Node, OrCrash, OrLater, Overflow, Pid, Plain,
+        ReadCx, Ref, Reply, ReplyTo, Result, StartError, StopError, Term, Timeout, TimerRef, TryCastError, millis, process, secs, sys,
+    };
+    #[doc(inline)]
+    pub use purlin_macros::gen_server;
+}
+
+/// What the macros expand to uses this; it is no part of the interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use core::convert::Into;
+    pub use core::marker::PhantomData;
+    pub use core::result::Result;
+    pub use core::unreachable;
+    pub use std::process::ExitCode;
+    pub use std::string::String;
+
+    pub use purlin_core::gen_server::{
+        Accepts, Client, Crash, Cx, GenServer, Handle, HandleCall, HandleCast, HandleContinue, HandleInfo, HandleRead, InitError, OrCrash, OrLater,
+        Plain, ReadCx, Reply, Target, call, cast_to,
+    };
+    pub use purlin_core::ExitReason;
+
+    pub use crate::main_support::Program;
+    pub use crate::reply_guard::{Look, Returned, reply_in_full, shared_across_await};
+}

@@ -117,7 +117,7 @@ impl fmt::Display for CallError {
             (Some(name), Some(pid)) => write!(f, " {name:?} {pid}")?,
             (Some(name), None) => write!(f, " {name:?}")?,
             (None, Some(pid)) => write!(f, " {pid}")?,
-            (None, None) => {}
+            (None, None) => {},
         }
         write!(f, " at {}:{}: ", d.location.file(), d.location.line())?;
         match &d.kind {
@@ -128,9 +128,11 @@ impl fmt::Display for CallError {
                     write!(f, " ({queue} messages in its mailbox)")?;
                 }
                 Ok(())
-            }
+            },
             CallErrorKind::Exit(reason) => write!(f, "the server ended before it replied: {reason}"),
-            CallErrorKind::CallingSelf => f.write_str("a server cannot call itself; call the method directly, or use a cast"),
+            CallErrorKind::CallingSelf => {
+                f.write_str("a server cannot call itself; call the method directly, or use a cast")
+            },
             CallErrorKind::Deadlock(cycle) => {
                 f.write_str("deadlock: ")?;
                 for pid in cycle {
@@ -140,7 +142,7 @@ impl fmt::Display for CallError {
                     Some(first) => write!(f, "{first}"),
                     None => Ok(()),
                 }
-            }
+            },
             CallErrorKind::NoReply => f.write_str("the server dropped the call unanswered"),
             CallErrorKind::NodeDown => f.write_str("the server's node is not connected"),
             CallErrorKind::MailboxFull => f.write_str("the server's mailbox is full"),

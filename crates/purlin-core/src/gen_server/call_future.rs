@@ -78,7 +78,8 @@ impl<'a, S: GenServer, M, R: Send + 'static> CallFuture<'a, S, M, R> {
 
     /// Waits for this long at most, instead of 5 s. A call to an idle server whose handler does not wait is done before any limit.
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.limit = u64::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX - 1).min(u64::MAX - 1);
+        self.limit =
+            u64::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX - 1).min(u64::MAX - 1);
         self
     }
 
@@ -132,7 +133,7 @@ impl<'a, S: GenServer, M, R: Send + 'static> CallFuture<'a, S, M, R> {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(()) => Err(CallErrorKind::Timeout),
                 }
-            }
+            },
         };
         let proc = waiting.proc.clone();
         let result = outcome.map_err(|kind| self.error(kind, Some(&proc)));
@@ -156,7 +157,7 @@ fn start<S: GenServer, M: CallFor<S, K>, K: 'static>(
     }
 }
 
-#[inline]
+#[inline(always)]
 fn run<S: GenServer, M: CallFor<S, K>, K: 'static>(
     this: &mut CallFuture<'_, S, M, M::Reply>,
     proc: &ProcRef,
@@ -165,18 +166,20 @@ fn run<S: GenServer, M: CallFor<S, K>, K: 'static>(
     if this.waiting.is_none() {
         let mut entered = Entered::new();
         match direct::enter(proc, M::READ, &mut entered) {
-            Gate::No => {}
+            Gate::No => {},
             Gate::GiveWay => {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
-            }
+            },
             Gate::Entered => {
-                let Some(message) = this.message.take() else { unreachable!("the message is there until it is sent") };
+                let Some(message) = this.message.take() else {
+                    unreachable!("the message is there until it is sent")
+                };
                 return match direct::call::<S, M, K>(proc, &entered, message) {
                     Attempt::Done(reply) => Poll::Ready(Ok(reply)),
                     Attempt::Later(waiter) => later(this, proc, waiter, cx),
                 };
-            }
+            },
         }
     }
     let Some(message) = this.message.take() else { return Poll::Pending };
@@ -193,7 +196,14 @@ fn later<S: GenServer, M, R: Send + 'static>(
 ) -> Poll<Result<R, CallError>> {
     let waits = if waiter.is_deferred() { None } else { cycle::publish(proc) };
     let since = proc.node.now();
-    this.waiting = Some(Box::new(Waiting { waiter: Some(waiter), proc: proc.clone(), _waits: waits, alarm: None, since, to_send: false }));
+    this.waiting = Some(Box::new(Waiting {
+        waiter: Some(waiter),
+        proc: proc.clone(),
+        _waits: waits,
+        alarm: None,
+        since,
+        to_send: false,
+    }));
     this.poll_waiting(cx)
 }
 
@@ -218,7 +228,14 @@ fn queue<S: GenServer, M: CallFor<S, K>, K: 'static>(
         }
         proc.node.0.counters.queued_calls.fetch_add(1, Ordering::Relaxed);
         let since = proc.node.now();
-        this.waiting = Some(Box::new(Waiting { waiter: None, proc: proc.clone(), _waits: waits, alarm: None, since, to_send: true }));
+        this.waiting = Some(Box::new(Waiting {
+            waiter: None,
+            proc: proc.clone(),
+            _waits: waits,
+            alarm: None,
+            since,
+            to_send: true,
+        }));
     }
     let mut message = message;
     // Waiting for room is announced before the second attempt: room made in between wakes.
@@ -229,11 +246,11 @@ fn queue<S: GenServer, M: CallFor<S, K>, K: 'static>(
             Err(evicted @ Rejected::Evicted(_)) => {
                 report::rejected(proc, evicted);
                 return sent(this, waiter, cx);
-            }
+            },
             Err(Rejected::Closed(envelope)) => {
                 drop(envelope);
                 return Poll::Ready(Err(this.error(CallErrorKind::NoProc, Some(proc))));
-            }
+            },
             Err(Rejected::Full(envelope)) => {
                 let back = envelope.downcast::<message::CallMsg<M, M::Reply>>().ok().map(|c| c.message);
                 let Some(back) = back else { unreachable!("packed as a call just above") };
@@ -246,7 +263,7 @@ fn queue<S: GenServer, M: CallFor<S, K>, K: 'static>(
                 if !announced && let Some(bound) = proc.mailbox.lock().bound.as_mut() {
                     bound.wait(cx.waker());
                 }
-            }
+            },
         }
     }
     // Still full: the message stays with the caller, whose deadline runs.
@@ -291,6 +308,9 @@ impl<S: GenServer, M: Send, R: Send + 'static> Call<R> for CallFuture<'_, S, M, 
 /// Calls a target; for generated client methods.
 #[doc(hidden)]
 #[track_caller]
-pub fn call<S: GenServer, M: CallFor<S, K>, K: 'static>(target: &Target<S>, message: M) -> CallFuture<'_, S, M, M::Reply> {
+pub fn call<S: GenServer, M: CallFor<S, K>, K: 'static>(
+    target: &Target<S>,
+    message: M,
+) -> CallFuture<'_, S, M, M::Reply> {
     CallFuture::new::<K>(target, message)
 }

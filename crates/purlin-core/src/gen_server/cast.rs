@@ -52,7 +52,7 @@ pub(crate) fn cast<S: GenServer, M: CastFor<S, K>, K: 'static>(target: &Target<S
             if let Some(node) = crate::Node::try_current() {
                 node.0.counters.dead_letters.fetch_add(1, Ordering::Relaxed);
             }
-        }
+        },
     }
 }
 
@@ -72,11 +72,14 @@ fn push<M: Send + 'static>(proc: &Proc, envelope: Envelope) -> Result<(), TryCas
         Err(evicted @ Rejected::Evicted(_)) => {
             report::rejected(proc, evicted);
             Ok(())
-        }
+        },
     }
 }
 
-pub(crate) fn try_cast<S: GenServer, M: CastFor<S, K>, K: 'static>(target: &Target<S>, message: M) -> Result<(), TryCastError<M>> {
+pub(crate) fn try_cast<S: GenServer, M: CastFor<S, K>, K: 'static>(
+    target: &Target<S>,
+    message: M,
+) -> Result<(), TryCastError<M>> {
     match target.find_ref() {
         Some(proc) => push(&proc, message::cast::<S, M, K>(message)),
         None => Err(TryCastError::NoProc(message)),
@@ -107,7 +110,9 @@ impl<S: GenServer, M: Send + 'static> Future for CastWait<'_, S, M> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(message) = self.message.take() else { return Poll::Pending };
-        let Some(proc) = self.target.find_ref() else { return Poll::Ready(Err(TryCastError::NoProc(message))) };
+        let Some(proc) = self.target.find_ref() else {
+            return Poll::Ready(Err(TryCastError::NoProc(message)));
+        };
         // Waiting is announced before the attempt: room made in between wakes.
         let mut message = message;
         for announced in [false, true] {

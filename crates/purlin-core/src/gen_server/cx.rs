@@ -162,7 +162,11 @@ impl<S: GenServer> Cx<S> {
     }
 
     /// Sends `message` to the server itself every `period` (at least 1 ms), first after one period, measured from deadline to deadline.
-    pub fn send_interval<M: InfoFor<S, K> + Clone + Sync, K: 'static>(&mut self, period: Duration, message: M) -> TimerRef {
+    pub fn send_interval<M: InfoFor<S, K> + Clone + Sync, K: 'static>(
+        &mut self,
+        period: Duration,
+        message: M,
+    ) -> TimerRef {
         let proc = self.proc();
         proc.set_flag(TIMERS, true);
         let every = u64::try_from(period.as_millis()).unwrap_or(u64::MAX / 4).clamp(1, u64::MAX / 4);

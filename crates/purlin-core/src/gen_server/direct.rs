@@ -24,7 +24,7 @@ use crate::gen_server::server::{self, Server};
 use crate::gen_server::shape::Flow;
 use crate::gen_server::traits::{CallFor, GenServer};
 use crate::node::builder::CallPath;
-use crate::node::current::{self, Tls, tls};
+use crate::node::current::{self, Tls};
 use crate::process::cell::{BOUNDED, Proc, SIMULATED, SLOW};
 use crate::process::exit_reason::ExitReason;
 use crate::process::panic;
@@ -62,8 +62,8 @@ pub(crate) enum Gate {
 pub(crate) struct Entered {
     tls: Option<NonNull<Tls>>,
     proc: Option<NonNull<Proc>>,
-    node: u32,
-    in_place: bool,
+    /// The caller was outside every scope of a node.
+    outside: bool,
     caller: u64,
     waits_on: u64,
     /// The start of a timed call, in nanoseconds of the node's clock.
@@ -73,56 +73,62 @@ pub(crate) struct Entered {
 /// Enters a server that is idle. One function without type parameters, so that it exists once and touches the thread's record once.
 #[inline(never)]
 pub(crate) fn enter(proc: &Proc, read: bool, entered: &mut Entered) -> Gate {
-    tls(|t| {
-        let (node, index) = (t.node.get(), proc.pid().node_index());
-        let here = if node == index { t.in_place.get() } else { node == 0 && current::find_default() == index };
-        if !here || t.depth.get() >= MAX_DEPTH {
-            return Gate::No;
-        }
-        // The seed chooses the path of a simulated call.
-        if proc.has(SIMULATED) && proc.node.0.settings.call_path == CallPath::Adaptive && proc.node.random() & 1 == 0 {
-            return Gate::No;
-        }
-        let calls = t.calls.get() + 1;
-        if calls >= BUDGET {
-            t.calls.set(0);
-            return Gate::GiveWay;
-        }
-        if !(if read { proc.word.try_read() } else { proc.word.try_enter() }) {
-            return Gate::No;
-        }
-        t.calls.set(calls);
-        t.depth.set(t.depth.get() + 1);
-        t.catching.set(t.catching.get() + 1);
+    // SAFETY: used in this function only.
+    let t = unsafe { current::record() };
+    let (node, index) = (t.node.get(), proc.pid().node_index());
+    let here = if node == index { t.in_place.get() } else { node == 0 && current::find_default() == index };
+    if !here || t.depth.get() >= MAX_DEPTH {
+        return Gate::No;
+    }
+    // The seed chooses the path of a simulated call.
+    if proc.has(SIMULATED)
+        && proc.node.0.settings.call_path == CallPath::Adaptive
+        && proc.node.random() & 1 == 0
+    {
+        return Gate::No;
+    }
+    let calls = t.calls.get() + 1;
+    if calls >= BUDGET {
+        t.calls.set(0);
+        return Gate::GiveWay;
+    }
+    if !(if read { proc.word.try_read() } else { proc.word.try_enter() }) {
+        return Gate::No;
+    }
+    t.calls.set(calls);
+    t.depth.set(t.depth.get() + 1);
+    t.catching.set(t.catching.get() + 1);
+    let me = t.proc.replace(Some(proc.ptr()));
+    entered.tls = Some(NonNull::from(t));
+    entered.proc = me;
+    if node != index {
+        // A task outside every scope, on the runtime whose only node this is.
+        entered.outside = true;
         t.node.set(index);
-        let me = t.proc.replace(Some(proc.ptr()));
-        entered.tls = Some(NonNull::from(t));
-        entered.proc = me;
-        entered.node = node;
-        entered.in_place = t.in_place.replace(true);
-        if !read {
-            let mut packed_caller = 0;
-            if let Some(me) = me {
-                // SAFETY: the current process is being run, and kept by the process table.
-                let me = unsafe { me.as_ref() };
-                packed_caller = packed(me);
-                entered.waits_on = cycle::publish_in_place(me, proc);
-            }
-            entered.caller = t.caller.replace(packed_caller);
-            let handled = proc.handled.load(Ordering::Relaxed).wrapping_add(1);
-            proc.handled.store(handled, Ordering::Relaxed);
-            if handled % SAMPLE == 0 && !proc.has(SIMULATED) {
-                entered.begin = proc.node.now().as_nanos() as u64;
-            }
+        t.in_place.set(true);
+    }
+    if !read {
+        let mut packed_caller = 0;
+        if let Some(me) = me {
+            // SAFETY: the current process is being run, and kept by the process table.
+            let me = unsafe { me.as_ref() };
+            packed_caller = packed(me);
+            entered.waits_on = cycle::publish_in_place(me, proc);
         }
-        Gate::Entered
-    })
+        entered.caller = t.caller.replace(packed_caller);
+        let handled = proc.handled.load(Ordering::Relaxed).wrapping_add(1);
+        proc.handled.store(handled, Ordering::Relaxed);
+        if handled % SAMPLE == 0 && !proc.has(SIMULATED) {
+            entered.begin = proc.node.now().as_nanos() as u64;
+        }
+    }
+    Gate::Entered
 }
 
 impl Entered {
     #[inline]
     pub(crate) const fn new() -> Entered {
-        Entered { tls: None, proc: None, node: 0, in_place: false, caller: 0, waits_on: 0, begin: 0 }
+        Entered { tls: None, proc: None, outside: false, caller: 0, waits_on: 0, begin: 0 }
     }
 
     #[inline]
@@ -142,9 +148,11 @@ impl Entered {
 
     fn restore(&self) {
         let t = self.tls();
-        t.node.set(self.node);
         t.proc.set(self.proc);
-        t.in_place.set(self.in_place);
+        if self.outside {
+            t.node.set(0);
+            t.in_place.set(false);
+        }
         t.depth.set(t.depth.get() - 1);
         t.catching.set(t.catching.get() - 1);
     }
@@ -176,12 +184,20 @@ impl Entered {
 
 /// Runs a call in place in a server that [`enter`] has entered.
 #[inline]
-pub(crate) fn call<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, entered: &Entered, message: M) -> Attempt<M::Reply> {
+pub(crate) fn call<S: GenServer, M: CallFor<S, K>, K: 'static>(
+    proc: &Proc,
+    entered: &Entered,
+    message: M,
+) -> Attempt<M::Reply> {
     if M::READ {
         return read::<S, M, K>(proc, entered, message);
     }
     let caller = entered.caller();
-    let outcome = if M::SYNC { sync::<S, M, K>(proc, message, caller) } else { polled::<S, M, K>(proc, message, caller) };
+    let outcome = if M::SYNC {
+        sync::<S, M, K>(proc, message, caller)
+    } else {
+        polled::<S, M, K>(proc, message, caller)
+    };
     // SAFETY: we hold RUN.
     let marked = unsafe { (*message::marks::<S>(proc)).any };
     let (answer, bits) = match outcome {
@@ -271,7 +287,7 @@ where
                 Flow::Reply(reply) => Ran::Done(reply),
                 other => Ran::Later(unusual::<S, R>(proc, other, caller)),
             }
-        }
+        },
         Ok(Poll::Pending) => {
             let (waiter, replier) = slot::pair();
             // SAFETY: as above; the slot is not pinned.
@@ -279,17 +295,21 @@ where
             // SAFETY: we hold RUN.
             unsafe { server::suspend::<S>(proc, boxed) };
             Ran::Suspended(waiter)
-        }
+        },
         Err(reason) => {
             panic::drop_quietly("a handler's future", boxed);
             Ran::Later(unusual::<S, R>(proc, Flow::Crash(reason), caller))
-        }
+        },
     }
 }
 
 /// A read, beside other reads.
 #[inline]
-fn read<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, entered: &Entered, message: M) -> Attempt<M::Reply> {
+fn read<S: GenServer, M: CallFor<S, K>, K: 'static>(
+    proc: &Proc,
+    entered: &Entered,
+    message: M,
+) -> Attempt<M::Reply> {
     let result = panic::catch_counted(|| {
         // SAFETY: readers share the state while the word counts them; `M: CallFor` by a read demands `S: Sync`.
         let body: *const Server<S> = unsafe { server::cell_of::<S>(proc) }.body.with(|b| b);
@@ -303,7 +323,7 @@ fn read<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, entered: &Enter
             let (waiter, replier) = slot::pair();
             later.meet(replier);
             Attempt::Later(waiter)
-        }
+        },
     };
     entered.leave_read(proc);
     answer
@@ -313,7 +333,8 @@ fn read<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, entered: &Enter
 #[cold]
 fn reader_failed<R: Send + 'static>(proc: &Proc, reason: ExitReason) -> Waiter<R> {
     let (waiter, replier) = slot::pair();
-    let failed = crate::gen_server::server::ReaderFailed { reason, withheld: Box::new(move || drop(replier)) };
+    let failed =
+        crate::gen_server::server::ReaderFailed { reason, withheld: Box::new(move || drop(replier)) };
     // The server may be ending already: then the envelope, and with it the slot, is dropped, and the caller finds the reason.
     if let Err(rejected) = proc.push(crate::sys::request::internal(failed)) {
         drop(crate::node::closed(rejected));
@@ -352,5 +373,10 @@ fn average(proc: &Proc, took: Duration) -> Duration {
 /// Has the process a bounded mailbox whose policy makes callers wait?
 pub(crate) fn waits_for_room(proc: &Proc) -> bool {
     proc.has(BOUNDED)
-        && proc.mailbox.lock().bound.as_ref().is_some_and(|b| b.limits.overflow() == crate::mailbox::bound::Overflow::Wait)
+        && proc
+            .mailbox
+            .lock()
+            .bound
+            .as_ref()
+            .is_some_and(|b| b.limits.overflow() == crate::mailbox::bound::Overflow::Wait)
 }

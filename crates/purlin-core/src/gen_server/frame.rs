@@ -121,7 +121,9 @@ impl BoxFrame {
 
     /// The frame's place, for the one who made it and knows its type.
     pub(crate) fn place<F: Frame>(&mut self) -> NonNull<F> {
-        debug_assert!(std::ptr::eq(self.table, &TableOf::<F>::TABLE) || self.table.layout == Layout::new::<F>());
+        debug_assert!(
+            std::ptr::eq(self.table, &TableOf::<F>::TABLE) || self.table.layout == Layout::new::<F>()
+        );
         self.at.cast()
     }
 }

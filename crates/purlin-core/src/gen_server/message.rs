@@ -12,8 +12,8 @@ use crate::gen_server::frame::Frame;
 use crate::gen_server::server::{self, Server};
 use crate::gen_server::shape::Flow;
 use crate::gen_server::traits::{CallFor, CastFor, ContinueFor, GenServer, InfoFor};
-use crate::node::current::tls;
 use crate::mailbox::envelope::{Envelope, HandleFn, Kind, MsgTable, Payload, drop_payload, unpack};
+use crate::node::current::tls;
 use crate::process::cell::Proc;
 use crate::process::pid::Pid;
 
@@ -84,7 +84,11 @@ impl<S: GenServer, M: ContinueFor<S, K>, K: 'static> ContinueTable<S, M, K> {
     };
 }
 
-pub(crate) fn call<S: GenServer, M: CallFor<S, K>, K: 'static>(message: M, replier: Replier<M::Reply>, caller: u64) -> Envelope {
+pub(crate) fn call<S: GenServer, M: CallFor<S, K>, K: 'static>(
+    message: M,
+    replier: Replier<M::Reply>,
+    caller: u64,
+) -> Envelope {
     // SAFETY: the table is of this payload's type; calls go to processes of server `S` only (see `Target`).
     unsafe { Envelope::with_table(&CallTable::<S, M, K>::TABLE, CallMsg { message, replier, caller }) }
 }
@@ -186,11 +190,11 @@ pub(crate) fn answer<R: Send + 'static>(flow: Flow<R>, replier: Replier<R>, call
         Flow::Later(later) => {
             crate::call::cycle::no_longer_certain(caller);
             later.meet(replier);
-        }
+        },
         Flow::Crash(reason) => {
             marks.more().stop.get_or_insert(reason);
             withhold(replier, marks);
-        }
+        },
     }
 }
 
@@ -219,7 +223,11 @@ fn settle(flow: Flow<()>, marks: &mut Marks) {
     }
 }
 
-unsafe fn handle_call<S: GenServer, M: CallFor<S, K>, K: 'static>(payload: *mut Payload, proc: &Proc, cx: &mut Context<'_>) {
+unsafe fn handle_call<S: GenServer, M: CallFor<S, K>, K: 'static>(
+    payload: *mut Payload,
+    proc: &Proc,
+    cx: &mut Context<'_>,
+) {
     // SAFETY: this function is in the table of exactly this payload.
     let CallMsg { message, replier, caller } = unsafe { unpack::<CallMsg<M, M::Reply>>(payload) };
     // SAFETY: the runner calls handlers under RUN, one at a time, once the state is there.
@@ -228,7 +236,11 @@ unsafe fn handle_call<S: GenServer, M: CallFor<S, K>, K: 'static>(payload: *mut 
     server::run_frame::<S, _>(proc, frame, M::SYNC, cx);
 }
 
-unsafe fn handle_cast<S: GenServer, M: CastFor<S, K>, K: 'static>(payload: *mut Payload, proc: &Proc, cx: &mut Context<'_>) {
+unsafe fn handle_cast<S: GenServer, M: CastFor<S, K>, K: 'static>(
+    payload: *mut Payload,
+    proc: &Proc,
+    cx: &mut Context<'_>,
+) {
     // SAFETY: as in `handle_call`.
     let message = unsafe { unpack::<M>(payload) };
     // SAFETY: as in `handle_call`.
@@ -236,7 +248,11 @@ unsafe fn handle_cast<S: GenServer, M: CastFor<S, K>, K: 'static>(payload: *mut 
     server::run_frame::<S, _>(proc, PlainFrame(message.__run(state, own)), M::SYNC, cx);
 }
 
-unsafe fn handle_info<S: GenServer, M: InfoFor<S, K>, K: 'static>(payload: *mut Payload, proc: &Proc, cx: &mut Context<'_>) {
+unsafe fn handle_info<S: GenServer, M: InfoFor<S, K>, K: 'static>(
+    payload: *mut Payload,
+    proc: &Proc,
+    cx: &mut Context<'_>,
+) {
     // SAFETY: as in `handle_call`.
     let message = unsafe { unpack::<M>(payload) };
     // SAFETY: as in `handle_call`.
@@ -244,7 +260,11 @@ unsafe fn handle_info<S: GenServer, M: InfoFor<S, K>, K: 'static>(payload: *mut 
     server::run_frame::<S, _>(proc, PlainFrame(message.__run(state, own)), M::SYNC, cx);
 }
 
-unsafe fn handle_continue<S: GenServer, M: ContinueFor<S, K>, K: 'static>(payload: *mut Payload, proc: &Proc, cx: &mut Context<'_>) {
+unsafe fn handle_continue<S: GenServer, M: ContinueFor<S, K>, K: 'static>(
+    payload: *mut Payload,
+    proc: &Proc,
+    cx: &mut Context<'_>,
+) {
     // SAFETY: as in `handle_call`.
     let message = unsafe { unpack::<M>(payload) };
     // SAFETY: as in `handle_call`.

@@ -21,8 +21,8 @@ pub use refs::{Name, Ref, StopError, Target};
 pub use shape::{Crash, Flow, InitError, Later, OrCrash, OrLater, Plain, Reply, ReplyTo, Shape};
 pub use start::{Start, StartError, StartFuture};
 pub use traits::{
-    ByCall, ByRead, CallFor, CastFor, Client, ContinueFor, GenServer, Handle, HandleCall, HandleCast, HandleContinue, HandleInfo, HandleRead,
-    InfoFor, Monitors, ReadInParallel, TrapsExits,
+    ByCall, ByRead, CallFor, CastFor, Client, ContinueFor, GenServer, Handle, HandleCall, HandleCast,
+    HandleContinue, HandleInfo, HandleRead, InfoFor, Monitors, ReadInParallel, TrapsExits,
 };
 
 /// Casts to a target; for generated client methods.

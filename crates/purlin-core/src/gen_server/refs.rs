@@ -57,7 +57,7 @@ impl<S: GenServer> Target<S> {
         Target { place, server: PhantomData }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self) -> Found<'_> {
         match &self.place {
             Place::Process(proc) => Found::Here(proc),
@@ -65,6 +65,7 @@ impl<S: GenServer> Target<S> {
         }
     }
 
+    #[cold]
     fn find_named(place: &Place) -> Found<'static> {
         let proc = match place {
             Place::Process(proc) => Some(proc.clone()),
@@ -256,20 +257,27 @@ impl fmt::Display for StopError {
             StopError::NoProc => f.write_str("no such process"),
             StopError::Timeout => f.write_str("the process did not stop in time"),
             StopError::Exit(reason) => write!(f, "the process ended for another reason: {reason}"),
-            StopError::CallingSelf => f.write_str("a process cannot wait for its own end; use `cx.stop(reason)`"),
+            StopError::CallingSelf => {
+                f.write_str("a process cannot wait for its own end; use `cx.stop(reason)`")
+            },
         }
     }
 }
 
 impl std::error::Error for StopError {}
 
-pub(crate) async fn stop(proc: Option<ProcRef>, reason: ExitReason, limit: Option<Duration>) -> Result<(), StopError> {
+pub(crate) async fn stop(
+    proc: Option<ProcRef>,
+    reason: ExitReason,
+    limit: Option<Duration>,
+) -> Result<(), StopError> {
     let proc = proc.ok_or(StopError::NoProc)?;
     if crate::process::self_pid() == Some(proc.pid()) {
         return Err(StopError::CallingSelf);
     }
     let mut reached = false;
-    let outcome = watching(&proc, limit, || reached = proc.push(internal(StopRequest(reason.clone()))).is_ok()).await;
+    let outcome =
+        watching(&proc, limit, || reached = proc.push(internal(StopRequest(reason.clone()))).is_ok()).await;
     match outcome {
         None => Err(StopError::Timeout),
         Some(ExitReason::NoProc) if !reached => Err(StopError::NoProc),
@@ -368,4 +376,3 @@ macro_rules! verbs {
 
 verbs!(Ref);
 verbs!(Name);
-

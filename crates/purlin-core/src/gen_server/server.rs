@@ -27,7 +27,9 @@ use crate::gen_server::start::StartError;
 use crate::gen_server::traits::GenServer;
 use crate::mailbox::KEEP;
 use crate::mailbox::envelope::{Envelope, Kind};
-use crate::process::cell::{self, Cell, DEBUGGED, NO_DIRECT, Proc, ProcRef, ProcTable, Runner, SIMULATED, SLOW, SUSPENDED};
+use crate::process::cell::{
+    self, Cell, DEBUGGED, NO_DIRECT, Proc, ProcRef, ProcTable, Runner, SIMULATED, SLOW, SUSPENDED,
+};
 use crate::process::exit::finish;
 use crate::process::exit_reason::ExitReason;
 use crate::process::raw::borrowed_waker;
@@ -148,17 +150,17 @@ pub(crate) fn run_frame<S: GenServer, F: Frame>(proc: &Proc, frame: F, sync: boo
     if sync {
         let mut frame = std::pin::pin!(frame);
         match panic::catch_counted(|| frame.as_mut().poll(cx, marks)) {
-            Ok(Poll::Ready(())) => {}
+            Ok(Poll::Ready(())) => {},
             Ok(Poll::Pending) => {
                 frame.as_mut().give_up(marks);
                 // SAFETY: under RUN, and the handler is not being polled.
                 unsafe { (*marks).more() }.stop.get_or_insert(waited());
-            }
+            },
             Err(reason) => {
                 frame.as_mut().give_up(marks);
                 // SAFETY: as above.
                 unsafe { (*marks).more() }.stop = Some(reason);
-            }
+            },
         }
         return;
     }
@@ -169,13 +171,13 @@ pub(crate) fn run_frame<S: GenServer, F: Frame>(proc: &Proc, frame: F, sync: boo
             // SAFETY: under RUN.
             unsafe { (*body::<S>(proc)).pending = Some(frame) };
             proc.word.update(0, BUSY);
-        }
+        },
         Err(reason) => {
             frame.give_up(marks);
             drop_frame(frame);
             // SAFETY: under RUN, and the handler is not being polled.
             unsafe { (*marks).more() }.stop = Some(reason);
-        }
+        },
     }
 }
 
@@ -221,7 +223,7 @@ impl<S: GenServer, F: Future<Output = Result<S, InitError>> + Send> Frame for In
                     Ok(state) => {
                         (*body).state.write(state);
                         (*body).has_state = true;
-                    }
+                    },
                     Err(InitError::Ignore) => (*body).rare().failure = Some(StartError::Ignore),
                     Err(InitError::Stop(reason)) => (*body).rare().failure = Some(StartError::Failed(reason)),
                 }
@@ -244,7 +246,13 @@ pub(crate) unsafe fn boot<S: GenServer>(proc: &Proc, args: S::Args) {
         let own = &mut *(&raw mut (*body).cx);
         // `init` may be a plain function that returns a future: what it does before that is user code too.
         match panic::catch(|| S::init(args, own)) {
-            Ok(future) => (*body).pending = Some(BoxFrame::new(InitFrame::<S, _> { future, server: std::marker::PhantomData, proc: proc.ptr() })),
+            Ok(future) => {
+                (*body).pending = Some(BoxFrame::new(InitFrame::<S, _> {
+                    future,
+                    server: std::marker::PhantomData,
+                    proc: proc.ptr(),
+                }))
+            },
             Err(reason) => (*body).pending = Some(BoxFrame::new(BrokenInit(Some(reason)))),
         }
     }
@@ -330,7 +338,11 @@ unsafe fn activate<S: GenServer>(proc: &Proc, old: u64, run: &RunCx<'_>) -> Opti
                 Step::Finish(reason) => return finish(proc, reason),
             }
         }
-        if handled >= BUDGET || (handled % CLOCK_EVERY == CLOCK_EVERY - 1 && !proc.has(SIMULATED) && sched::slice_over(proc.node.now())) {
+        if handled >= BUDGET
+            || (handled % CLOCK_EVERY == CLOCK_EVERY - 1
+                && !proc.has(SIMULATED)
+                && sched::slice_over(proc.node.now()))
+        {
             return give_way(proc);
         }
         // SAFETY: as above.
@@ -341,7 +353,7 @@ unsafe fn activate<S: GenServer>(proc: &Proc, old: u64, run: &RunCx<'_>) -> Opti
                 let duty = proc.word.end(0, 0);
                 proc.perform(duty);
                 return None;
-            }
+            },
             Next::Ended(reason) => return finish(proc, reason),
         };
         handled += 1;
@@ -392,7 +404,7 @@ unsafe fn go_on<S: GenServer>(proc: &Proc, body: *mut Server<S>, cx: &mut Contex
             Err(reason) => {
                 frame.give_up(marks);
                 Some(reason)
-            }
+            },
         };
         if let Some(frame) = (*body).pending.take() {
             drop_frame(frame);
@@ -406,7 +418,7 @@ unsafe fn go_on<S: GenServer>(proc: &Proc, body: *mut Server<S>, cx: &mut Contex
                     (*marks).more().stop = Some(reason);
                 }
                 Step::Again
-            }
+            },
             (Phase::Terminating, Some(reason)) => Step::Finish(reason),
             (Phase::Terminating, None) => Step::Finish((*body).reason.clone().unwrap_or(ExitReason::Normal)),
         }
@@ -503,7 +515,12 @@ unsafe fn apply_marks<S: GenServer>(proc: &Proc, body: *mut Server<S>, cx: &mut 
     Step::Again
 }
 
-unsafe fn set_idle_timeout<S: GenServer>(proc: &Proc, body: *mut Server<S>, idle: std::time::Duration, make: fn() -> Envelope) {
+unsafe fn set_idle_timeout<S: GenServer>(
+    proc: &Proc,
+    body: *mut Server<S>,
+    idle: std::time::Duration,
+    make: fn() -> Envelope,
+) {
     // SAFETY: the caller holds RUN.
     unsafe {
         cancel_idle_timeout::<S>(proc, body);
@@ -525,7 +542,12 @@ unsafe fn cancel_idle_timeout<S: GenServer>(proc: &Proc, body: *mut Server<S>) {
 }
 
 /// Starts `terminate`, and polls it once.
-unsafe fn begin_terminate<S: GenServer>(proc: &Proc, body: *mut Server<S>, reason: ExitReason, cx: &mut Context<'_>) -> Step {
+unsafe fn begin_terminate<S: GenServer>(
+    proc: &Proc,
+    body: *mut Server<S>,
+    reason: ExitReason,
+    cx: &mut Context<'_>,
+) -> Step {
     // SAFETY (whole function): the caller holds RUN, and no frame is pending.
     unsafe {
         (*body).phase = Phase::Terminating;
@@ -574,7 +596,13 @@ fn next(proc: &Proc, inner: &mut VecDeque<Envelope>) -> Next {
 
 /// Handles one message.
 #[inline]
-fn dispatch<S: GenServer>(proc: &Proc, body: *mut Server<S>, envelope: Envelope, cx: &mut Context<'_>, run: &RunCx<'_>) {
+fn dispatch<S: GenServer>(
+    proc: &Proc,
+    body: *mut Server<S>,
+    envelope: Envelope,
+    cx: &mut Context<'_>,
+    run: &RunCx<'_>,
+) {
     if envelope.kind() != Kind::User {
         return system::<S>(proc, envelope, cx, run);
     }
@@ -634,19 +662,20 @@ fn system<S: GenServer>(proc: &Proc, envelope: Envelope, cx: &mut Context<'_>, r
             more.stop.get_or_insert(reason);
             more.after.push(withheld);
             return;
-        }
+        },
         Err(envelope) => envelope,
     };
     let envelope = match envelope.downcast::<Idle>() {
         Ok(Idle(seq)) => {
             // SAFETY: as above.
-            let due = unsafe { (*body).rare.as_mut() }.and_then(|r| if r.idle_seq == seq { r.idle.take() } else { None });
+            let due = unsafe { (*body).rare.as_mut() }
+                .and_then(|r| if r.idle_seq == seq { r.idle.take() } else { None });
             if let Some((_, make)) = due {
                 update_held::<S>(proc, body);
                 dispatch::<S>(proc, body, make(), cx, run);
             }
             return;
-        }
+        },
         Err(envelope) => envelope,
     };
     sys::request::serve(proc, envelope, cx);

@@ -173,16 +173,16 @@ impl<R: Send> Later<R> {
             Meeting::Open => {
                 replier.mark_deferred();
                 *meeting = Meeting::Waiting(replier);
-            }
+            },
             Meeting::Answered(reply) => {
                 drop(meeting);
                 drop(replier.send(reply));
-            }
+            },
             // The handle was dropped unanswered: so is the call.
             Meeting::Closed | Meeting::Waiting(_) => {
                 drop(meeting);
                 drop(replier);
-            }
+            },
         }
     }
 }
@@ -207,8 +207,8 @@ impl<R> ReplyTo<R> {
             Meeting::Waiting(replier) => {
                 drop(meeting);
                 drop(replier.send(reply));
-            }
-            Meeting::Answered(_) | Meeting::Closed => {}
+            },
+            Meeting::Answered(_) | Meeting::Closed => {},
         }
     }
 
@@ -217,7 +217,9 @@ impl<R> ReplyTo<R> {
     where
         R: Send,
     {
-        self.0.as_ref().is_none_or(|m| matches!(&*m.lock(), Meeting::Waiting(replier) if replier.is_abandoned()))
+        self.0
+            .as_ref()
+            .is_none_or(|m| matches!(&*m.lock(), Meeting::Waiting(replier) if replier.is_abandoned()))
     }
 }
 

@@ -88,7 +88,15 @@ pub struct Start<S: GenServer> {
 
 impl<S: GenServer> Start<S> {
     pub(crate) fn new(args: S::Args, link: bool) -> Start<S> {
-        Start { args, link, node: Node::try_current(), name: None, limit: None, bound: None, flags: if S::SUPERVISOR { SUPERVISOR } else { 0 } }
+        Start {
+            args,
+            link,
+            node: Node::try_current(),
+            name: None,
+            limit: None,
+            bound: None,
+            flags: if S::SUPERVISOR { SUPERVISOR } else { 0 },
+        }
     }
 
     /// Registers the server under this name before `init` runs.
@@ -139,7 +147,8 @@ impl<S: GenServer> Start<S> {
     /// # Panics
     /// Outside a process.
     pub async fn monitor(self) -> Result<(Ref<S>, MonitorRef), StartError> {
-        let options = relations::WatchOptions::converting(crate::mailbox::envelope::Envelope::plain::<crate::Down>);
+        let options =
+            relations::WatchOptions::converting(crate::mailbox::envelope::Envelope::plain::<crate::Down>);
         let mut starting = Starting::New(self, Some(options));
         let (proc, monitor) = poll_fn(|cx| starting.poll(cx)).await?;
         Ok((Ref::from_proc(proc), monitor.unwrap_or_else(|| panic!("start with monitor is for processes"))))
@@ -154,7 +163,9 @@ impl<S: GenServer> Start<S> {
     /// Makes the process and lets `init` begin.
     fn begin(self, monitor: Option<relations::WatchOptions>) -> Result<Waiting, StartError> {
         let node = self.node.ok_or(StartError::NoNode)?;
-        if node.0.is_down() || (node.0.stopping.load(crate::sync::Ordering::Relaxed) && crate::process::self_pid().is_none()) {
+        if node.0.is_down()
+            || (node.0.stopping.load(crate::sync::Ordering::Relaxed) && crate::process::self_pid().is_none())
+        {
             return Err(StartError::NodeStopping);
         }
         let (waiter, replier) = slot::pair();
@@ -167,8 +178,16 @@ impl<S: GenServer> Start<S> {
             Some(Place::Owned(name)) => Some(name.clone()),
             _ => None,
         };
-        let options = Options { link: self.link, monitor, bound: self.bound, flags, name: local_name, callers: Vec::new() };
-        let spawned = spawn::create(&node, server::table::<S>(), Server::<S>::new(replier), options).map_err(name_error)?;
+        let options = Options {
+            link: self.link,
+            monitor,
+            bound: self.bound,
+            flags,
+            name: local_name,
+            callers: Vec::new(),
+        };
+        let spawned = spawn::create(&node, server::table::<S>(), Server::<S>::new(replier), options)
+            .map_err(name_error)?;
         let proc = spawned.proc;
         if let Some(Place::Via(via)) = self.name.as_ref().map(Name::place)
             && let Err(error) = via.bind(&proc)
@@ -217,12 +236,14 @@ impl<S: GenServer> Starting<S> {
         loop {
             match self {
                 Starting::New(..) => {
-                    let Starting::New(start, monitor) = std::mem::replace(self, Starting::Done) else { unreachable!("matched") };
+                    let Starting::New(start, monitor) = std::mem::replace(self, Starting::Done) else {
+                        unreachable!("matched")
+                    };
                     match start.begin(monitor) {
                         Ok(waiting) => *self = Starting::Waiting(waiting),
                         Err(error) => return Poll::Ready(Err(error)),
                     }
-                }
+                },
                 Starting::Waiting(waiting) => {
                     let outcome = match waiting.waiter.poll(cx) {
                         Poll::Ready(outcome) => outcome,
@@ -236,7 +257,7 @@ impl<S: GenServer> Starting<S> {
                             crate::process::exit::kill(&proc);
                             *self = Starting::Killing(Box::pin(async move { drop(ended(&proc).await) }));
                             continue;
-                        }
+                        },
                     };
                     let Some(proc) = waiting.guard.0.take() else { return Poll::Pending };
                     let monitor = waiting.monitor;
@@ -244,16 +265,18 @@ impl<S: GenServer> Starting<S> {
                     return Poll::Ready(match outcome {
                         Some(Ok(())) => Ok((proc, monitor)),
                         Some(Err(error)) => Err(error),
-                        None => Err(StartError::Failed(proc.mailbox.exit_reason().unwrap_or(ExitReason::Killed))),
+                        None => {
+                            Err(StartError::Failed(proc.mailbox.exit_reason().unwrap_or(ExitReason::Killed)))
+                        },
                     });
-                }
+                },
                 Starting::Killing(end) => {
                     if end.as_mut().poll(cx).is_pending() {
                         return Poll::Pending;
                     }
                     *self = Starting::Done;
                     return Poll::Ready(Err(StartError::Timeout));
-                }
+                },
                 Starting::Done => return Poll::Pending,
             }
         }

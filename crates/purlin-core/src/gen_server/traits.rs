@@ -14,7 +14,11 @@ use crate::process::relations::{Down, Exit};
 ///
 /// Only [`init`](Self::init) must be written; what the server understands is said by [`HandleCall`], [`HandleRead`], [`HandleCast`],
 /// [`HandleInfo`] and [`HandleContinue`]. The attribute `#[gen_server]` writes all of it from an ordinary `impl` block.
-#[diagnostic::on_unimplemented(message = "`{Self}` is not a GenServer", label = "not a server", note = "add `impl GenServer for {Self}`, or `#[gen_server]` to its `impl` block")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a GenServer",
+    label = "not a server",
+    note = "add `impl GenServer for {Self}`, or `#[gen_server]` to its `impl` block"
+)]
 pub trait GenServer: Sized + Send + 'static {
     /// What a start needs.
     type Args: Send + 'static;
@@ -79,7 +83,11 @@ pub trait HandleCall<M, Sh: Shape = Plain>: GenServer {
     const SYNC: bool = false;
 
     /// Handles the call.
-    fn handle_call(&mut self, message: M, cx: &mut Cx<Self>) -> impl Future<Output = Sh::Out<Self::Reply>> + Send;
+    fn handle_call(
+        &mut self,
+        message: M,
+        cx: &mut Cx<Self>,
+    ) -> impl Future<Output = Sh::Out<Self::Reply>> + Send;
 }
 
 /// `Self` answers calls with message `M` by looking only: such calls run in parallel with each other while the server is idle, and in
@@ -143,7 +151,11 @@ pub trait CallFor<S: GenServer, K>: Sized + Send + 'static {
     #[doc(hidden)]
     const SYNC: bool;
     #[doc(hidden)]
-    fn __run<'a>(self, state: &'a mut S, cx: &'a mut Cx<S>) -> impl Future<Output = Flow<Self::Reply>> + Send + 'a;
+    fn __run<'a>(
+        self,
+        state: &'a mut S,
+        cx: &'a mut Cx<S>,
+    ) -> impl Future<Output = Flow<Self::Reply>> + Send + 'a;
     #[doc(hidden)]
     fn __read(self, state: &S, cx: &ReadCx<S>) -> Flow<Self::Reply>;
 }
@@ -311,4 +323,3 @@ impl<S: GenServer> Handle<S> for Target<S> {
         self
     }
 }
-

@@ -78,7 +78,7 @@ impl Mailbox {
             && let Some(bound) = outer.bound.as_mut()
         {
             match bound.admit() {
-                bound::Admission::Admitted => {}
+                bound::Admission::Admitted => {},
                 bound::Admission::Refused => return Push::Full(envelope),
                 bound::Admission::EvictOldest => {
                     // The oldest may already be in the inner queue, where only the runner may reach; then the oldest one here goes,
@@ -88,7 +88,7 @@ impl Mailbox {
                         Some(old) => evicted = Some(old),
                         None => return Push::Full(envelope),
                     }
-                }
+                },
             }
         }
         outer.queue.push_back(envelope);

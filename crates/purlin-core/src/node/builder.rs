@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use crate::node::{Counters, Node, NodeInner, Settings, current};
 use crate::node::names::Names;
+use crate::node::{Counters, Node, NodeInner, Settings, current};
 use crate::process::table::Table;
 use crate::rt::random::Random;
 use crate::rt::sched::{Executor, Sched};
@@ -108,9 +108,12 @@ impl NodeBuilder {
     pub fn start(self) -> Node {
         crate::process::panic::install();
         let Ok(handle) = tokio::runtime::Handle::try_current() else {
-            panic!("a node starts on a tokio runtime: call `Node::builder().start()` inside one, or use `#[purlin::main]`");
+            panic!(
+                "a node starts on a tokio runtime: call `Node::builder().start()` inside one, or use `#[purlin::main]`"
+            );
         };
-        let executors = if self.simulated { 0 } else { self.executors.unwrap_or_else(|| handle.metrics().num_workers()) };
+        let executors =
+            if self.simulated { 0 } else { self.executors.unwrap_or_else(|| handle.metrics().num_workers()) };
         let clock = if self.simulated {
             Clock::Virtual(tokio::time::Instant::now())
         } else {
@@ -138,7 +141,9 @@ impl NodeBuilder {
                 },
                 table: Table::new(),
                 names: Names::default(),
-                telemetry: Telemetry::new(Arc::new(move || clock_of.upgrade().map_or(0, |n| n.rt.now().as_nanos() as u64))),
+                telemetry: Telemetry::new(Arc::new(move || {
+                    clock_of.upgrade().map_or(0, |n| n.rt.now().as_nanos() as u64)
+                })),
                 next_ref: AtomicU64::new(1),
                 counters: Counters::default(),
                 down: AtomicBool::new(false),
@@ -149,7 +154,8 @@ impl NodeBuilder {
         });
         current::add(index, Arc::downgrade(&inner), handle.id());
         let node = Node(inner);
-        let executors: Vec<_> = Executor::all(&node).into_iter().map(|executor| handle.spawn(executor)).collect();
+        let executors: Vec<_> =
+            Executor::all(&node).into_iter().map(|executor| handle.spawn(executor)).collect();
         *node.0.executors.lock() = executors;
         handle.spawn(Driver::new(node.0.clone()));
         if node.0.settings.watchdog {

@@ -258,7 +258,7 @@ impl NodeInner {
             Some(proc) => self.deliver_to(&proc, envelope),
             None => {
                 self.counters.dead_letters.fetch_add(1, Ordering::Relaxed);
-            }
+            },
         }
     }
 

@@ -83,7 +83,7 @@ impl Names {
                     extra.name = None;
                 }
                 true
-            }
+            },
             None => false,
         }
     }
@@ -101,7 +101,8 @@ impl Names {
     /// All names of live processes, sorted.
     pub(crate) fn all(&self) -> Vec<Arc<str>> {
         let map = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let mut names: Vec<_> = map.iter().filter(|(_, p)| p.word.is_alive()).map(|(name, _)| name.clone()).collect();
+        let mut names: Vec<_> =
+            map.iter().filter(|(_, p)| p.word.is_alive()).map(|(name, _)| name.clone()).collect();
         names.sort_unstable();
         names
     }

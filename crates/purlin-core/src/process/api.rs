@@ -85,7 +85,10 @@ where
 }
 
 #[track_caller]
-pub(crate) fn spawn_monitor_with<M, F, Fut>(body: F, convert: fn(Down) -> Envelope) -> (Address<M>, MonitorRef)
+pub(crate) fn spawn_monitor_with<M, F, Fut>(
+    body: F,
+    convert: fn(Down) -> Envelope,
+) -> (Address<M>, MonitorRef)
 where
     M: Send + 'static,
     F: FnOnce(Mailbox<M>) -> Fut + Send + 'static,
@@ -94,7 +97,12 @@ where
     let node = Node::current();
     let options = Options { monitor: Some(WatchOptions::converting(convert)), ..Options::default() };
     let (proc, monitor) = spawn_raw(&node, options, body);
-    (Address::new(proc), monitor.unwrap_or_else(|| panic!("spawn_monitor is for processes: outside one there is nobody to tell; use `process::wait`")))
+    (
+        Address::new(proc),
+        monitor.unwrap_or_else(|| {
+            panic!("spawn_monitor is for processes: outside one there is nobody to tell; use `process::wait`")
+        }),
+    )
 }
 
 impl<M: Send + 'static> Mailbox<M> {
@@ -216,7 +224,8 @@ pub fn unlink(pid: Pid) {
 /// Outside a process.
 #[track_caller]
 pub fn monitor(target: impl Into<MonitorTarget>) -> MonitorRef {
-    let me = current::current_proc().unwrap_or_else(|| panic!("monitor is for processes; use `process::wait` outside one"));
+    let me = current::current_proc()
+        .unwrap_or_else(|| panic!("monitor is for processes; use `process::wait` outside one"));
     relations::monitor(&me, target.into(), WatchOptions::converting(Envelope::plain::<Down>))
 }
 
@@ -328,12 +337,14 @@ pub fn set_label_text(label: impl Into<String>) {
 
 /// `$callers`: the processes on whose behalf the calling one runs, nearest first. Set by tasks; empty for others.
 pub fn callers() -> Vec<Pid> {
-    current::with_current(|me| me.extra.lock().as_ref().map_or_else(Vec::new, |e| e.callers.clone())).unwrap_or_default()
+    current::with_current(|me| me.extra.lock().as_ref().map_or_else(Vec::new, |e| e.callers.clone()))
+        .unwrap_or_default()
 }
 
 /// `$ancestors`: who spawned the calling process, who spawned that one, and so on.
 pub fn ancestors() -> Vec<Pid> {
-    current::with_current(|me| me.lineage.iter().flat_map(|l| l.ancestors()).map(|(pid, _)| pid).collect()).unwrap_or_default()
+    current::with_current(|me| me.lineage.iter().flat_map(|l| l.ancestors()).map(|(pid, _)| pid).collect())
+        .unwrap_or_default()
 }
 
 /// A process that runs for longer than a moment between awaits should call this now and then: it lets others run first.

@@ -210,7 +210,11 @@ impl Proc {
     }
 
     pub(crate) fn set_flag(&self, flag: u32, on: bool) -> bool {
-        let old = if on { self.flags.fetch_or(flag, Ordering::Relaxed) } else { self.flags.fetch_and(!flag, Ordering::Relaxed) };
+        let old = if on {
+            self.flags.fetch_or(flag, Ordering::Relaxed)
+        } else {
+            self.flags.fetch_and(!flag, Ordering::Relaxed)
+        };
         old & flag != 0
     }
 
@@ -241,11 +245,11 @@ impl Proc {
             Push::Stored(duty) => {
                 self.perform(duty);
                 Ok(())
-            }
+            },
             Push::Evicted(duty, old) => {
                 self.perform(duty);
                 Err(Rejected::Evicted(old))
-            }
+            },
             Push::Full(envelope) => Err(Rejected::Full(envelope)),
             Push::Closed(envelope) => Err(Rejected::Closed(envelope)),
         }

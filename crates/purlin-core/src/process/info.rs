@@ -78,7 +78,10 @@ pub fn process_info(pid: Pid) -> Option<ProcessInfo> {
         Some(r) => (
             r.links.keys().collect(),
             r.watching.values().filter_map(|w| w.pid).collect(),
-            r.watchers.values().filter_map(|w| if let Watcher::Process(pid) = w { Some(*pid) } else { None }).collect(),
+            r.watchers
+                .values()
+                .filter_map(|w| if let Watcher::Process(pid) = w { Some(*pid) } else { None })
+                .collect(),
         ),
     };
     let (registered_name, label, callers) = match proc.extra.lock().as_ref() {

@@ -28,7 +28,9 @@ pub(crate) fn install() {
     );
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| if tls(|t| t.catching.get()) > 0 { record(info) } else { before(info) }));
+        std::panic::set_hook(Box::new(move |info| {
+            if tls(|t| t.catching.get()) > 0 { record(info) } else { before(info) }
+        }));
     });
 }
 

@@ -49,9 +49,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::RegisterError;
 use crate::mailbox::envelope::{Envelope, Kind};
 use crate::node::{Node, current};
-use crate::RegisterError;
 use crate::process::cell::{self, Cell, Proc, ProcRef, ProcTable, Rejected, SUSPENDED, TRAP};
 use crate::process::exit::finish;
 use crate::process::exit_reason::ExitReason;
@@ -178,11 +178,13 @@ impl<M: 'static> Address<M> {
     {
         match self.proc.push(Envelope::plain(message)) {
             Ok(()) => Ok(()),
-            Err(Rejected::Closed(envelope) | Rejected::Full(envelope)) => Err(extract::<M>(envelope).ok().expect("packed as an M just above")),
+            Err(Rejected::Closed(envelope) | Rejected::Full(envelope)) => {
+                Err(extract::<M>(envelope).ok().expect("packed as an M just above"))
+            },
             Err(evicted @ Rejected::Evicted(_)) => {
                 report::rejected(&self.proc, evicted);
                 Ok(())
-            }
+            },
         }
     }
 }
@@ -256,7 +258,7 @@ impl<M: Send + 'static> Mailbox<M> {
                 Ok(found) => {
                     self.count();
                     return Some(found);
-                }
+                },
                 Err(back) => self.proc.runner.with_mut(|r| {
                     // SAFETY: as above.
                     unsafe { (*r).inner.insert(seen, back) };
@@ -269,7 +271,10 @@ impl<M: Send + 'static> Mailbox<M> {
     fn count(&mut self) {
         self.taken += 1;
         let handled = &self.proc.handled;
-        handled.store(handled.load(std::sync::atomic::Ordering::Relaxed).wrapping_add(1), std::sync::atomic::Ordering::Relaxed);
+        handled.store(
+            handled.load(std::sync::atomic::Ordering::Relaxed).wrapping_add(1),
+            std::sync::atomic::Ordering::Relaxed,
+        );
         self.proc.message_handled();
     }
 
@@ -282,7 +287,11 @@ impl<M: Send + 'static> Mailbox<M> {
         true
     }
 
-    fn poll<R>(&mut self, cx: &mut Context<'_>, pick: &mut impl FnMut(Envelope) -> Result<R, Envelope>) -> Poll<R> {
+    fn poll<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        pick: &mut impl FnMut(Envelope) -> Result<R, Envelope>,
+    ) -> Poll<R> {
         if self.spent() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -303,7 +312,7 @@ impl<M: Send + 'static> Mailbox<M> {
                     }
                 });
                 Poll::Pending
-            }
+            },
         }
     }
 
@@ -320,12 +329,12 @@ impl<M: Send + 'static> Mailbox<M> {
                 Err(other) => {
                     report::unhandled(&proc, other.type_name());
                     Ok(None)
-                }
+                },
             };
             loop {
                 match self.poll(cx, &mut pick) {
                     Poll::Ready(Some(message)) => return Poll::Ready(message),
-                    Poll::Ready(None) => {}
+                    Poll::Ready(None) => {},
                     Poll::Pending => return Poll::Pending,
                 }
             }
@@ -350,7 +359,11 @@ impl<M: Send + 'static> Mailbox<M> {
     }
 
     /// [`receive_map`](Self::receive_map) with a time limit.
-    pub async fn receive_map_timeout<R>(&mut self, limit: Duration, mut pick: impl FnMut(M) -> Result<R, M>) -> Option<R>
+    pub async fn receive_map_timeout<R>(
+        &mut self,
+        limit: Duration,
+        mut pick: impl FnMut(M) -> Result<R, M>,
+    ) -> Option<R>
     where
         M: Send,
     {
@@ -358,7 +371,11 @@ impl<M: Send + 'static> Mailbox<M> {
         self.select(limit, &mut pick).await
     }
 
-    async fn select<R>(&mut self, limit: Duration, pick: &mut impl FnMut(Envelope) -> Result<R, Envelope>) -> Option<R> {
+    async fn select<R>(
+        &mut self,
+        limit: Duration,
+        pick: &mut impl FnMut(Envelope) -> Result<R, Envelope>,
+    ) -> Option<R> {
         let node = self.proc.node.clone();
         let at = node.rt().now() + limit.min(crate::timer::LONGEST);
         let mut alarm = Alarm::at(node, at);
@@ -415,7 +432,11 @@ impl<M: Send + 'static> Mailbox<M> {
     }
 
     /// [`monitor`](Self::monitor) with a tag of one's own and, if wanted, an alias that shares the monitor's life.
-    pub fn monitor_with<K>(&mut self, target: impl Into<MonitorTarget>, options: MonitorOptions) -> (MonitorRef, Option<Alias<M>>)
+    pub fn monitor_with<K>(
+        &mut self,
+        target: impl Into<MonitorTarget>,
+        options: MonitorOptions,
+    ) -> (MonitorRef, Option<Alias<M>>)
     where
         M: Accepts<Down, K>,
     {
@@ -478,7 +499,9 @@ impl<M: Send + 'static> Mailbox<M> {
 }
 
 /// Selection works on the mailbox's type; messages of other types stay.
-fn selecting<M: Send + 'static, R>(pick: &mut impl FnMut(M) -> Result<R, M>) -> impl FnMut(Envelope) -> Result<R, Envelope> {
+fn selecting<M: Send + 'static, R>(
+    pick: &mut impl FnMut(M) -> Result<R, M>,
+) -> impl FnMut(Envelope) -> Result<R, Envelope> {
     |envelope| pick(extract::<M>(envelope)?).map_err(repack)
 }
 
@@ -577,7 +600,11 @@ unsafe fn install<F>(proc: &Proc, future: F) {
 }
 
 /// Spawns a process whose future is made by `make` from its mailbox.
-pub(crate) fn spawn<M, F>(node: &Node, options: Options, make: impl FnOnce(Mailbox<M>) -> F) -> Result<Spawned, RegisterError>
+pub(crate) fn spawn<M, F>(
+    node: &Node,
+    options: Options,
+    make: impl FnOnce(Mailbox<M>) -> F,
+) -> Result<Spawned, RegisterError>
 where
     M: Send + 'static,
     F: Future<Output = ()> + Send + 'static,
@@ -590,7 +617,11 @@ where
     Ok(spawned)
 }
 
-unsafe fn activate<F: Future<Output = ()> + Send + 'static>(proc: &Proc, _old: u64, _run: &RunCx<'_>) -> Option<ProcRef> {
+unsafe fn activate<F: Future<Output = ()> + Send + 'static>(
+    proc: &Proc,
+    _old: u64,
+    _run: &RunCx<'_>,
+) -> Option<ProcRef> {
     // SAFETY: this table belongs to processes built with this body, and the caller holds RUN.
     let cell: &Cell<Body<F>> = unsafe { proc.cell() };
     let exiting = || proc.word.load() & EXITING != 0;
@@ -616,7 +647,8 @@ unsafe fn activate<F: Future<Output = ()> + Send + 'static>(proc: &Proc, _old: u
     let result = panic::catch_counted(|| {
         cell.body.with_mut(|b| {
             // SAFETY: we hold RUN; the future never moves: it lies in the process's block until `discard` drops it in place.
-            let future = unsafe { Pin::new_unchecked((*b).future.as_mut().expect("installed before the first run")) };
+            let future =
+                unsafe { Pin::new_unchecked((*b).future.as_mut().expect("installed before the first run")) };
             future.poll(&mut Context::from_waker(&waker))
         })
     });
@@ -625,7 +657,7 @@ unsafe fn activate<F: Future<Output = ()> + Send + 'static>(proc: &Proc, _old: u
             let duty = proc.word.end(0, 0);
             proc.perform(duty);
             None
-        }
+        },
         Ok(Poll::Pending) => finish(proc, ExitReason::Killed),
         Ok(Poll::Ready(())) => finish(proc, ExitReason::Normal),
         Err(reason) => finish(proc, reason),

@@ -183,8 +183,14 @@ pub(crate) fn monitor(me: &Proc, target: MonitorTarget, options: WatchOptions) -
         // A process never sees itself go down.
         return MonitorRef(id);
     }
-    open(me, |r| r.watching.insert(id, Watch { target, pid, tag: options.tag, convert: options.convert, ends_alias: options.ends_alias }));
-    let watched = found.is_some_and(|p| open(&p, |r| r.watchers.insert(id, Watcher::Process(me.pid()))).is_some());
+    open(me, |r| {
+        r.watching.insert(
+            id,
+            Watch { target, pid, tag: options.tag, convert: options.convert, ends_alias: options.ends_alias },
+        )
+    });
+    let watched =
+        found.is_some_and(|p| open(&p, |r| r.watchers.insert(id, Watcher::Process(me.pid()))).is_some());
     if !watched {
         signal::send(me, Signal::Down { monitor: id, reason: ExitReason::NoProc });
     }
@@ -231,7 +237,7 @@ pub(crate) fn watch_end(proc: &Proc, replier: Replier<ExitReason>) -> Option<u64
         Some(replier) => {
             let _ = replier.send(ExitReason::NoProc);
             None
-        }
+        },
     }
 }
 
@@ -261,7 +267,7 @@ pub(crate) fn close(proc: &Proc, reason: &ExitReason) {
                 if let Some(watcher) = node.lookup(pid) {
                     signal::send(&watcher, Signal::Down { monitor, reason: reason.clone() });
                 }
-            }
+            },
             Watcher::Slot(replier) => drop(replier.send(reason.clone())),
         }
     }
@@ -313,7 +319,7 @@ pub(crate) fn send_through(owner: &ProcRef, id: u64, envelope: Envelope) -> Resu
     let mut envelope = Some(envelope);
     let outcome = peek(owner, |r| {
         match r.aliases.get(&id)? {
-            AliasMode::ExplicitUnalias => {}
+            AliasMode::ExplicitUnalias => {},
             AliasMode::Reply => {
                 r.aliases.remove(&id);
                 if let Some(watch) = r.watching.get(&id)
@@ -321,7 +327,7 @@ pub(crate) fn send_through(owner: &ProcRef, id: u64, envelope: Envelope) -> Resu
                 {
                     r.watching.remove(&id);
                 }
-            }
+            },
         }
         Some(owner.push(envelope.take().expect("taken once")))
     });

@@ -33,7 +33,8 @@ fn crash(proc: &Proc, reason: &ExitReason, handled: u32) {
         return;
     }
     // SAFETY: the caller holds RUN. The status is user code; its panic must not mask the crash.
-    let state = panic::catch(|| unsafe { (proc.table.status)(proc) }).unwrap_or_else(|_| "format_status panicked".to_owned());
+    let state = panic::catch(|| unsafe { (proc.table.status)(proc) })
+        .unwrap_or_else(|_| "format_status panicked".to_owned());
     let queued = proc.mailbox.lock().queue.len() + proc.runner.with(|r| unsafe_len(r));
     let mut ancestors = String::new();
     for (pid, name) in proc.lineage.iter().flat_map(|l| l.ancestors()) {
@@ -49,7 +50,8 @@ fn crash(proc: &Proc, reason: &ExitReason, handled: u32) {
         })
     };
     let last = crate::rt::watchdog::last_message().unwrap_or("none");
-    let backtrace = reason.panic_info().and_then(|p| p.backtrace.as_ref()).map(|b| format!("\n{b}")).unwrap_or_default();
+    let backtrace =
+        reason.panic_info().and_then(|p| p.backtrace.as_ref()).map(|b| format!("\n{b}")).unwrap_or_default();
     tracing::error!(
         target: "purlin::crash",
         pid = %proc.pid(),
@@ -79,7 +81,7 @@ pub(crate) fn rejected(proc: &Proc, rejected: Rejected) {
         Rejected::Closed(_) => {
             node.0.counters.dead_letters.fetch_add(1, Ordering::Relaxed);
             return;
-        }
+        },
         Rejected::Full(envelope) => (envelope, "drop_newest"),
         Rejected::Evicted(envelope) => (envelope, "drop_oldest"),
     };
@@ -106,7 +108,11 @@ pub(crate) fn unhandled(proc: &Proc, message: &'static str) {
     proc.node.telemetry().execute_with(events::GEN_SERVER_UNHANDLED_INFO, || {
         (
             [("count", 1u64.into())],
-            [("pid", proc.pid().into()), ("type", (proc.table.type_name)().into()), ("message_type", message.into())],
+            [
+                ("pid", proc.pid().into()),
+                ("type", (proc.table.type_name)().into()),
+                ("message_type", message.into()),
+            ],
         )
     });
     tracing::warn!(target: "purlin::unhandled", pid = %proc.pid(), server = (proc.table.type_name)(), message, "no handler for this message");

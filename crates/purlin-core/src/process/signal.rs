@@ -22,8 +22,15 @@ use crate::process::word::QUEUED;
 
 pub(crate) enum Signal {
     /// `link` is the link's id, or 0 for a signal sent by `exit`.
-    Exit { from: Pid, reason: ExitReason, link: u64 },
-    Down { monitor: u64, reason: ExitReason },
+    Exit {
+        from: Pid,
+        reason: ExitReason,
+        link: u64,
+    },
+    Down {
+        monitor: u64,
+        reason: ExitReason,
+    },
 }
 
 static TABLE: MsgTable = MsgTable {
@@ -50,7 +57,7 @@ pub(crate) fn send(to: &Proc, signal: Signal) {
     // SAFETY: the table is made for `Signal`, and has no handler.
     let envelope = unsafe { Envelope::with_table(&TABLE, signal) };
     match to.push(envelope) {
-        Ok(()) | Err(Rejected::Closed(_)) => {}
+        Ok(()) | Err(Rejected::Closed(_)) => {},
         Err(Rejected::Full(_) | Rejected::Evicted(_)) => unreachable!("bounds do not apply to signals"),
     }
 }
@@ -79,10 +86,16 @@ fn apply(proc: &Proc, inner: &mut VecDeque<Envelope>, start: usize) -> Option<Ex
         match signal {
             Signal::Down { monitor, reason } => {
                 if let Some(watch) = relations::take_watch(proc, monitor) {
-                    let down = Down { monitor: MonitorRef(monitor), target: watch.target, pid: watch.pid, reason, tag: watch.tag };
+                    let down = Down {
+                        monitor: MonitorRef(monitor),
+                        target: watch.target,
+                        pid: watch.pid,
+                        reason,
+                        tag: watch.tag,
+                    };
                     inner.push_back((watch.convert)(down));
                 }
-            }
+            },
             Signal::Exit { from, reason, link } => {
                 if link != 0 && !relations::take_link(proc, from, link) {
                     continue;
@@ -92,7 +105,7 @@ fn apply(proc: &Proc, inner: &mut VecDeque<Envelope>, start: usize) -> Option<Ex
                 } else if !reason.is_normal() || from == proc.pid() {
                     return Some(reason);
                 }
-            }
+            },
         }
     }
     None

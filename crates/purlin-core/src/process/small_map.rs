@@ -70,11 +70,12 @@ impl<K: Copy + Eq + Hash, V> SmallMap<K, V> {
         match &mut self.index {
             Some(index) => {
                 index.insert(key, len - 1);
-            }
+            },
             None if len > LIST => {
-                self.index = Some(Box::new(self.list.iter().enumerate().map(|(at, (k, _))| (*k, at)).collect()));
-            }
-            None => {}
+                self.index =
+                    Some(Box::new(self.list.iter().enumerate().map(|(at, (k, _))| (*k, at)).collect()));
+            },
+            None => {},
         }
         None
     }

@@ -45,7 +45,12 @@ fn lineage() -> Option<Lineage> {
 /// either pushes it or runs it.
 ///
 /// `Err` gives the name's holder when the name is taken.
-pub(crate) fn create<B>(node: &Node, table: &'static ProcTable, body: B, options: Options) -> Result<Spawned, crate::RegisterError> {
+pub(crate) fn create<B>(
+    node: &Node,
+    table: &'static ProcTable,
+    body: B,
+    options: Options,
+) -> Result<Spawned, crate::RegisterError> {
     let parent = current::current_proc();
     let same_node = parent.as_ref().filter(|p| p.pid().node_index() == node.0.index);
     let link_id = if options.link && same_node.is_some() { node.next_ref() } else { 0 };
@@ -56,7 +61,8 @@ pub(crate) fn create<B>(node: &Node, table: &'static ProcTable, body: B, options
     if options.bound.is_some() {
         flags |= BOUNDED;
     }
-    let extra = (!options.callers.is_empty()).then(|| Box::new(Extra { callers: options.callers, ..Extra::default() }));
+    let extra = (!options.callers.is_empty())
+        .then(|| Box::new(Extra { callers: options.callers, ..Extra::default() }));
     let lineage = same_node.and_then(|_| lineage());
     let bound = options.bound.map(|b| Box::new(Bound::new(b)));
     let mut options_monitor = options.monitor;
@@ -88,14 +94,13 @@ pub(crate) fn create<B>(node: &Node, table: &'static ProcTable, body: B, options
     }
     debug_assert!(!proc.has(OWNS) || proc.extra.lock().is_some());
     let monitor = match (same_node, options_monitor.take()) {
-        (Some(parent), Some(options)) => Some(relations::monitor(parent, MonitorTarget::Pid(proc.pid()), options)),
+        (Some(parent), Some(options)) => {
+            Some(relations::monitor(parent, MonitorTarget::Pid(proc.pid()), options))
+        },
         _ => None,
     };
     node.telemetry().execute_with(events::PROCESS_SPAWN, || {
-        (
-            [("count", 1u64.into())],
-            [("pid", proc.pid().into()), ("type", (proc.table.type_name)().into())],
-        )
+        ([("count", 1u64.into())], [("pid", proc.pid().into()), ("type", (proc.table.type_name)().into())])
     });
     Ok(Spawned { proc, monitor })
 }

@@ -140,7 +140,7 @@ impl Word {
                     Err(now) => {
                         word = now;
                         continue;
-                    }
+                    },
                 }
             }
             match self.0.compare_exchange_weak(word, new, Ordering::AcqRel, Ordering::Relaxed) {
@@ -161,7 +161,10 @@ impl Word {
     pub(crate) fn begin(&self) -> u64 {
         let mut word = self.0.load(Ordering::Relaxed);
         loop {
-            debug_assert!(word & SCHED != 0 && word & (RUN | READERS) == 0, "popped a process that was not scheduled: {word:#x}");
+            debug_assert!(
+                word & SCHED != 0 && word & (RUN | READERS) == 0,
+                "popped a process that was not scheduled: {word:#x}"
+            );
             let new = (word | RUN) & !(SCHED | WOKEN);
             match self.0.compare_exchange_weak(word, new, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(old) => return old,
@@ -198,7 +201,7 @@ impl Word {
             (clear, set) => {
                 self.0.fetch_and(!clear, Ordering::AcqRel);
                 self.0.fetch_or(set, Ordering::AcqRel)
-            }
+            },
         }
     }
 

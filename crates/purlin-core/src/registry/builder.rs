@@ -132,7 +132,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> RegistryBuilder<K, V> {
             Text::Static(name) => Name::from(*name),
             Text::Made(name) => Name::from(name.to_string()),
         };
-        let start = if link { RegistryServer::start_link(self) } else { RegistryServer::start(self) }.name(name);
+        let start =
+            if link { RegistryServer::start_link(self) } else { RegistryServer::start(self) }.name(name);
         async move { start.await.map(|_: Ref<RegistryServer<K, V>>| handle) }
     }
 }
@@ -162,18 +163,23 @@ impl<K: Key, V: Clone + Send + Sync + 'static> GenServer for RegistryServer<K, V
     type Args = RegistryBuilder<K, V>;
 
     async fn init(args: RegistryBuilder<K, V>, cx: &mut Cx<Self>) -> Result<Self, InitError> {
-        let refused = |why: String| InitError::Stop(ExitReason::error(format!("the registry {:?} {why}", args.name())));
+        let refused =
+            |why: String| InitError::Stop(ExitReason::error(format!("the registry {:?} {why}", args.name())));
         let proc = cx.proc_ref();
         if args.tables.partitions() == 0 {
             return Err(refused("needs at least one partition".to_owned()));
         }
         match proc.node.0.names.register(args.tables.name().arc(), &proc) {
-            Ok(()) => {}
-            Err(RegisterError::NameTaken(pid)) if pid == proc.pid() => {}
+            Ok(()) => {},
+            Err(RegisterError::NameTaken(pid)) if pid == proc.pid() => {},
             Err(error) => return Err(refused(format!("cannot take its name: {error}"))),
         }
         let published = Published(args.tables.clone());
-        proc.extra.lock().get_or_insert_default().locals.insert(TypeId::of::<Published<K, V>>(), Box::new(published));
+        proc.extra
+            .lock()
+            .get_or_insert_default()
+            .locals
+            .insert(TypeId::of::<Published<K, V>>(), Box::new(published));
         match args.tables.open(proc, args.meta.clone()) {
             Ok(()) => Ok(RegistryServer { tables: args.tables }),
             Err(pid) => Err(refused(format!("is running as {pid}"))),
@@ -183,12 +189,17 @@ impl<K: Key, V: Clone + Send + Sync + 'static> GenServer for RegistryServer<K, V
     fn format_status(&self) -> String {
         let kind = if self.tables.is_unique() { "unique" } else { "duplicate" };
         let (partitions, entries) = (self.tables.partitions(), self.tables.count());
-        format!("registry {:?}: {kind} keys, partitions: {partitions}, entries: {entries}", self.tables.name().as_str())
+        format!(
+            "registry {:?}: {kind} keys, partitions: {partitions}, entries: {entries}",
+            self.tables.name().as_str()
+        )
     }
 }
 
 /// The tables that a process keeps, if it is a registry with these types.
-pub(crate) fn published<K: Key, V: Send + Sync + 'static>(proc: &crate::process::cell::Proc) -> Option<Arc<Tables<K, V>>> {
+pub(crate) fn published<K: Key, V: Send + Sync + 'static>(
+    proc: &crate::process::cell::Proc,
+) -> Option<Arc<Tables<K, V>>> {
     let extra = proc.extra.lock();
     let published: &(dyn Any + Send) = &**extra.as_ref()?.locals.get(&TypeId::of::<Published<K, V>>())?;
     published.downcast_ref::<Published<K, V>>().map(|p| p.0.clone())

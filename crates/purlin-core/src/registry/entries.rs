@@ -88,7 +88,9 @@ impl<V: Clone> Bucket<V> {
         Entries(match self {
             Bucket::One(entry) if entry.is_live() => Found::One(copy(entry)),
             Bucket::One(_) => Found::None,
-            Bucket::Many(entries) => Found::Many(entries.values().filter(|e| e.is_live()).map(copy).collect()),
+            Bucket::Many(entries) => {
+                Found::Many(entries.values().filter(|e| e.is_live()).map(copy).collect())
+            },
         })
     }
 }

@@ -41,17 +41,22 @@ impl fmt::Display for RegistryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RegistryError::Unknown { name } => {
-                write!(f, "no registry {name:?} is running on this node; start it, or put it before its users under their supervisor")
-            }
-            RegistryError::WrongType { name, expected, found } => write!(f, "{name:?} is a `{found}`, not a `{expected}`"),
+                write!(
+                    f,
+                    "no registry {name:?} is running on this node; start it, or put it before its users under their supervisor"
+                )
+            },
+            RegistryError::WrongType { name, expected, found } => {
+                write!(f, "{name:?} is a `{found}`, not a `{expected}`")
+            },
             RegistryError::AlreadyRegistered(pid) => write!(f, "the key is registered by {pid}"),
             RegistryError::NotRegistered => f.write_str("the calling process has no entry under this key"),
             RegistryError::NotUnique { name } => {
                 write!(f, "the registry {name:?} has duplicate keys; this works with unique keys only")
-            }
+            },
             RegistryError::NoProcess => {
                 f.write_str("a process registers itself: call this in a live process of the registry's node")
-            }
+            },
             RegistryError::NoNode => f.write_str(crate::node::NO_NODE),
         }
     }

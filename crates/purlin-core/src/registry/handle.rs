@@ -91,24 +91,32 @@ impl<K, V> fmt::Debug for Registry<K, V> {
 impl<K: Key, V: Clone + Send + Sync + 'static> Registry<K, V> {
     /// Calls `f` with the tables of the running registry.
     #[inline]
-    pub(crate) fn on<R>(&self, f: impl FnOnce(&Arc<Tables<K, V>>) -> Result<R, RegistryError>) -> Result<R, RegistryError> {
+    pub(crate) fn on<R>(
+        &self,
+        f: impl FnOnce(&Arc<Tables<K, V>>) -> Result<R, RegistryError>,
+    ) -> Result<R, RegistryError> {
         match &self.place {
             Place::Bound(tables) if tables.is_open() => f(tables),
             Place::Bound(tables) => Err(tables.unknown()),
             Place::Named(name, found) => match found.get() {
-                Some(tables) if tables.is_open() && current::current_index() == Some(tables.node()) => f(tables),
+                Some(tables) if tables.is_open() && current::current_index() == Some(tables.node()) => {
+                    f(tables)
+                },
                 _ => {
                     let tables = search(name)?;
                     let result = f(&tables);
                     let _ = found.set(tables);
                     result
-                }
+                },
             },
         }
     }
 
     /// Calls `f` with the tables and the calling process.
-    fn own<R>(&self, f: impl FnOnce(&Arc<Tables<K, V>>, &Proc) -> Result<R, RegistryError>) -> Result<R, RegistryError> {
+    fn own<R>(
+        &self,
+        f: impl FnOnce(&Arc<Tables<K, V>>, &Proc) -> Result<R, RegistryError>,
+    ) -> Result<R, RegistryError> {
         self.on(|tables| current::with_current(|me| f(tables, me)).unwrap_or(Err(RegistryError::NoProcess)))
     }
 
@@ -247,7 +255,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Registry<K, V> {
                 Ok(replaced) => {
                     drop(replaced);
                     Ok((new, old))
-                }
+                },
                 Err(_) => Err(RegistryError::NotRegistered),
             }
         })
@@ -314,7 +322,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Registry<K, V> {
 
     #[track_caller]
     fn name_of<S: GenServer>(&self, key: K, value: impl Fn() -> V + Send + Sync + 'static) -> Name<S> {
-        if let Err(error) = self.on(|tables| if tables.is_unique() { Ok(()) } else { Err(tables.not_unique()) })
+        if let Err(error) =
+            self.on(|tables| if tables.is_unique() { Ok(()) } else { Err(tables.not_unique()) })
             && matches!(error, RegistryError::NotUnique { .. })
         {
             panic!("{error}");

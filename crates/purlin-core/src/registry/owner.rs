@@ -32,14 +32,14 @@ impl<K: Key> Owner<K> {
                     list.reserve_exact(1);
                 }
                 list.push((key, id));
-            }
+            },
             Keys::Few(list) => {
                 let mut map = HashMap::with_hasher(seeds);
                 for (key, id) in std::mem::take(list).into_iter().chain([(key, id)]) {
                     map.entry(key).or_insert_with(Vec::new).push(id);
                 }
                 self.keys = Keys::Many(map);
-            }
+            },
             Keys::Many(map) => map.entry(key).or_default().push(id),
         }
     }
@@ -79,7 +79,7 @@ impl<K: Key> Owner<K> {
                 let mut entries: Vec<_> = each.collect();
                 entries.sort_unstable_by_key(|(_, id)| *id);
                 entries
-            }
+            },
         }
     }
 }

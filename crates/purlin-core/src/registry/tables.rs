@@ -199,7 +199,11 @@ impl<K: Key, V> Tables<K, V> {
     {
         let ids = self.owners(pid).lock().get(&pid).map_or_else(Vec::new, |owner| owner.ids(key));
         let values = |bucket: &Bucket<V>| {
-            ids.iter().filter_map(|id| bucket.get(*id)).filter(|e| e.is_live()).map(|e| e.value.clone()).collect()
+            ids.iter()
+                .filter_map(|id| bucket.get(*id))
+                .filter(|e| e.is_live())
+                .map(|e| e.value.clone())
+                .collect()
         };
         self.look(key, values).unwrap_or_default()
     }
@@ -245,17 +249,17 @@ impl<K: Key, V: Send + Sync + 'static> Tables<K, V> {
                         drop(shelf);
                         drop(entry);
                         return Err(taken);
-                    }
+                    },
                     None => replaced = Some(std::mem::replace(bucket, Bucket::One(entry))),
                 },
                 Some(bucket) => {
                     bucket.add(entry);
                     *entries += 1;
-                }
+                },
                 None => {
                     buckets.insert(key, Bucket::One(entry));
                     *entries += 1;
-                }
+                },
             }
             self.note(proc, listed, id);
             replaced
@@ -319,7 +323,8 @@ impl<K: Key, V: Send + Sync + 'static> Tables<K, V> {
     /// Replaces the value of the entry `id`; the value before, or the new one back if the entry is gone.
     pub(crate) fn replace(&self, key: &(impl AsKey<K> + ?Sized), id: u64, value: V) -> Result<V, V> {
         let mut shelf = self.partition(key).write();
-        let entry = shelf.buckets.as_mut().and_then(|b| key.find_mut(b)).and_then(|bucket| bucket.get_mut(id));
+        let entry =
+            shelf.buckets.as_mut().and_then(|b| key.find_mut(b)).and_then(|bucket| bucket.get_mut(id));
         match entry {
             Some(entry) => Ok(std::mem::replace(&mut entry.value, value)),
             None => Err(value),
@@ -372,7 +377,8 @@ impl<K: Key, V: Send + Sync + 'static> Tables<K, V> {
             shelf.entries = 0;
             buckets.push(shelf.buckets.take());
         }
-        let mut owners: Vec<_> = self.owners.iter().flat_map(|shard| std::mem::take(&mut *shard.lock())).collect();
+        let mut owners: Vec<_> =
+            self.owners.iter().flat_map(|shard| std::mem::take(&mut *shard.lock())).collect();
         let meta = std::mem::take(&mut *self.meta_mut());
         // Last: from here on the tables can be opened again.
         let Some(server) = self.server.lock().take() else { return };

@@ -22,7 +22,9 @@ where
 {
     #[inline]
     fn resolve(&self) -> Option<ProcRef> {
-        match self.registry.on(|tables| if tables.is_unique() { Ok(tables.whereis(&self.key)) } else { Err(tables.not_unique()) }) {
+        match self.registry.on(|tables| {
+            if tables.is_unique() { Ok(tables.whereis(&self.key)) } else { Err(tables.not_unique()) }
+        }) {
             Ok(proc) => proc,
             // Elixir raises too: nobody could say which of the processes is meant.
             Err(error @ RegistryError::NotUnique { .. }) => panic!("{error}"),
@@ -42,7 +44,7 @@ where
                     Ok(())
                 });
                 Ok(())
-            }
+            },
             Err(RegistryError::AlreadyRegistered(pid)) => Err(RegisterError::NameTaken(pid)),
             Err(_) => Err(RegisterError::NoProc),
         }

@@ -18,7 +18,8 @@ impl Random {
     }
 
     pub(crate) fn next(&self) -> u64 {
-        let mut z = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z =
+            self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed).wrapping_add(0x9e37_79b9_7f4a_7c15);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
@@ -36,7 +37,8 @@ mod tests {
 
     #[test]
     fn one_seed_gives_one_sequence_and_another_seed_another() {
-        let take = |seed| (0..8).map(|_| 0).scan(Random::seeded(seed), |r, _| Some(r.next())).collect::<Vec<_>>();
+        let take =
+            |seed| (0..8).map(|_| 0).scan(Random::seeded(seed), |r, _| Some(r.next())).collect::<Vec<_>>();
         assert_eq!(take(1), take(1));
         assert_ne!(take(1), take(2));
     }

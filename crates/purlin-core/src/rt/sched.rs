@@ -212,7 +212,9 @@ impl Sched {
     fn has_work(&self) -> bool {
         match &self.simulated {
             Some(simulated) => !simulated.lock().ready.is_empty(),
-            None => self.inject_len.load(Ordering::Relaxed) != 0 || self.workers.iter().any(|w| w.ring.len() != 0),
+            None => {
+                self.inject_len.load(Ordering::Relaxed) != 0 || self.workers.iter().any(|w| w.ring.len() != 0)
+            },
         }
     }
 
@@ -233,7 +235,9 @@ impl Sched {
 pub(crate) fn slice_over(now: Duration) -> bool {
     tls(|t| {
         // SAFETY: as in `here`.
-        t.worker.get().is_none_or(|w| now.as_nanos() as u64 >= unsafe { w.as_ref() }.slice_end.load(Ordering::Relaxed))
+        t.worker
+            .get()
+            .is_none_or(|w| now.as_nanos() as u64 >= unsafe { w.as_ref() }.slice_end.load(Ordering::Relaxed))
     })
 }
 
@@ -282,7 +286,10 @@ impl Executor {
                 continue;
             };
             // More waits than this executor can start at once: let an idle one help.
-            if tick == 0 && sched.workers.len() > 1 && (me.ring.len() > 0 || sched.inject_len.load(Ordering::Relaxed) > 0) {
+            if tick == 0
+                && sched.workers.len() > 1
+                && (me.ring.len() > 0 || sched.inject_len.load(Ordering::Relaxed) > 0)
+            {
                 sched.wake_one();
             }
             // SAFETY: popped from a run queue: scheduled, hence alive and kept by the process table.

@@ -132,7 +132,14 @@ pub(crate) fn last_message() -> Option<&'static str> {
     last
 }
 
-fn report(node: &Node, worker: usize, packed: u64, message: Option<&'static str>, level: Level, took: Duration) {
+fn report(
+    node: &Node,
+    worker: usize,
+    packed: u64,
+    message: Option<&'static str>,
+    level: Level,
+    took: Duration,
+) {
     if level == Level::Counted {
         node.0.counters.long_polls.fetch_add(1, Ordering::Relaxed);
     }
@@ -160,13 +167,13 @@ fn report(node: &Node, worker: usize, packed: u64, message: Option<&'static str>
     });
     let name = name.as_deref().unwrap_or("-");
     match level {
-        Level::Counted => {}
+        Level::Counted => {},
         Level::Logged => {
             tracing::warn!(target: "purlin::watchdog", %pid, name, server, message, ?took, worker, "a callback is hogging a worker");
-        }
+        },
         Level::Alarm => {
             tracing::error!(target: "purlin::watchdog", %pid, name, server, message, ?took, worker, "a callback does not give its worker back");
-        }
+        },
     }
 }
 

@@ -31,10 +31,9 @@ pub(crate) struct Ended {
 }
 
 /// Runs a start function; a panic in it, also in what makes the arguments, is a failed start (S8).
-pub(crate) async fn start<S: GenServer>(child: &dyn StartChild, cx: &Cx<S>) -> Result<ProcRef, StartError> {
-    let backtraces = cx.node().0.settings.backtraces;
-    let mut starting = panic::catch(backtraces, || child.start()).map_err(StartError::Failed)?;
-    poll_fn(|context| match panic::catch(backtraces, || starting.as_mut().poll(context)) {
+pub(crate) async fn start(child: &dyn StartChild) -> Result<ProcRef, StartError> {
+    let mut starting = panic::catch(|| child.start()).map_err(StartError::Failed)?;
+    poll_fn(|context| match panic::catch(|| starting.as_mut().poll(context)) {
         Ok(polled) => polled,
         Err(reason) => Poll::Ready(Err(StartError::Failed(reason))),
     })

@@ -69,7 +69,7 @@ impl Supervisor {
             return Err(StartError::Failed(ExitReason::NoProc));
         };
         let begin = cx.node().now();
-        let pid = match effects::start(&*start, cx).await {
+        let pid = match effects::start(&*start).await {
             Ok(proc) => Some(proc.pid()),
             Err(StartError::Ignore) => None,
             Err(error) => return Err(error),

@@ -227,6 +227,7 @@ impl<T> Children<T> {
     }
 
     /// A child's status; `None` if it has been removed.
+    #[cfg(test)]
     pub(crate) fn status(&self, key: ChildKey) -> Option<ChildStatus> {
         self.list.get(&key).map(|child| child.status.into())
     }

@@ -96,7 +96,10 @@ pub trait ServerHandle {
 #[doc(hidden)]
 pub struct Found(pub(crate) ProcRef);
 
-async fn ask<R: Send + 'static>(proc: &Proc, f: impl FnOnce(&Proc) -> R + Send + 'static) -> Result<R, SysError> {
+async fn ask<R: Send + 'static>(
+    proc: &Proc,
+    f: impl FnOnce(&Proc) -> R + Send + 'static,
+) -> Result<R, SysError> {
     let (mut waiter, replier) = slot::pair::<R>();
     let request = Request(Box::new(move |proc| drop(replier.send(f(proc)))));
     if proc.push(internal(request)).is_err() {
@@ -105,13 +108,18 @@ async fn ask<R: Send + 'static>(proc: &Proc, f: impl FnOnce(&Proc) -> R + Send +
     let mut alarm = Alarm::at(proc.node.clone(), proc.node.now() + LIMIT);
     poll_fn(|cx| match waiter.poll(cx) {
         Poll::Ready(Some(answer)) => Poll::Ready(Ok(answer)),
-        Poll::Ready(None) => Poll::Ready(Err(if proc.word.is_alive() { SysError::Panicked } else { SysError::NoProc })),
+        Poll::Ready(None) => {
+            Poll::Ready(Err(if proc.word.is_alive() { SysError::Panicked } else { SysError::NoProc }))
+        },
         Poll::Pending => alarm.poll(cx).map(|()| Err(SysError::Timeout)),
     })
     .await
 }
 
-async fn ask_pid<R: Send + 'static>(pid: Pid, f: impl FnOnce(&Proc) -> R + Send + 'static) -> Result<R, SysError> {
+async fn ask_pid<R: Send + 'static>(
+    pid: Pid,
+    f: impl FnOnce(&Proc) -> R + Send + 'static,
+) -> Result<R, SysError> {
     let proc = current::by_index(pid.node_index()).and_then(|n| n.lookup(pid)).ok_or(SysError::NoProc)?;
     ask(&proc, f).await
 }
@@ -308,7 +316,9 @@ pub async fn statistics(pid: Pid, on: bool) -> Result<(), SysError> {
     ask_pid(pid, move |proc| {
         let start = proc.node.now();
         let handled_at_start = proc.handled.load(crate::sync::Ordering::Relaxed);
-        debugging(proc, |debug| debug.statistics = on.then_some(Counting { start, handled_at_start, messages_in: 0 }));
+        debugging(proc, |debug| {
+            debug.statistics = on.then_some(Counting { start, handled_at_start, messages_in: 0 })
+        });
     })
     .await
 }

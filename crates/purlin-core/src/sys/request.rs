@@ -17,8 +17,13 @@ pub(crate) struct Request(pub(crate) Box<dyn FnOnce(&Proc) + Send>);
 struct Internal<T>(std::marker::PhantomData<T>);
 
 impl<T: Send + 'static> Internal<T> {
-    const TABLE: MsgTable =
-        MsgTable { kind: Kind::System, type_id: TypeId::of::<T>, type_name: type_name::<T>, drop: drop_payload::<T>, handle: None };
+    const TABLE: MsgTable = MsgTable {
+        kind: Kind::System,
+        type_id: TypeId::of::<T>,
+        type_name: type_name::<T>,
+        drop: drop_payload::<T>,
+        handle: None,
+    };
 }
 
 /// An envelope of system kind.
@@ -43,13 +48,13 @@ pub(crate) fn serve_raw(proc: &Proc, envelope: Envelope) {
         Ok(StopRequest(reason)) => {
             // The activation sees EXITING when the poll comes back.
             let _ = proc.mailbox.decide(reason, false, &proc.word);
-        }
+        },
         Err(envelope) => {
             if let Ok(Request(f)) = envelope.downcast::<Request>()
                 && let Err(reason) = panic::catch(|| f(proc))
             {
                 tracing::error!(pid = %proc.pid(), %reason, "a sys request panicked");
             }
-        }
+        },
     }
 }

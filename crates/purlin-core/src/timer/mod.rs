@@ -55,7 +55,12 @@ fn ticks_up(at: Duration) -> u64 {
 impl Timers {
     pub(crate) fn new() -> Timers {
         Timers {
-            state: Mutex::new(State { wheel: Wheel::new(0), owned: MixMap::default(), driver: None, armed: u64::MAX }),
+            state: Mutex::new(State {
+                wheel: Wheel::new(0),
+                owned: MixMap::default(),
+                driver: None,
+                armed: u64::MAX,
+            }),
         }
     }
 
@@ -150,7 +155,7 @@ impl Timers {
                         // Measured from the tick it fired for, so that an interval does not drift.
                         self.insert_tick(now + every, Action::Repeat { to, every, make });
                     }
-                }
+                },
                 Action::Wake(waker) => waker.wake(),
             }
         }
@@ -211,7 +216,7 @@ impl Future for Driver {
                 None => this.sleep = Some(Box::pin(tokio::time::sleep_until(until))),
             }
             match this.sleep.as_mut().map(|s| s.as_mut().poll(cx)) {
-                Some(Poll::Ready(())) => {}
+                Some(Poll::Ready(())) => {},
                 _ => return Poll::Pending,
             }
         }
@@ -236,7 +241,11 @@ impl Alarm {
             self.clear();
             return Poll::Ready(());
         }
-        if self.timer.as_ref().is_some_and(|(t, w)| w.will_wake(cx.waker()) && self.node.rt().timers.read(*t).is_some()) {
+        if self
+            .timer
+            .as_ref()
+            .is_some_and(|(t, w)| w.will_wake(cx.waker()) && self.node.rt().timers.read(*t).is_some())
+        {
             return Poll::Pending;
         }
         self.clear();

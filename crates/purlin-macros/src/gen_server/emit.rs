@@ -90,17 +90,19 @@ impl Frame<'_> {
                 fn format_status(&self) -> #p::String { Self::format_status(self) }
             }
         });
+        let table = Ident::new("table", Span::mixed_site());
         let infos = server.messages.iter().filter(|message| message.kind == Kind::Info).map(|Message { cfgs, args, ident, .. }| {
             let ty = &args[0].ty;
-            quote_spanned!(at(ident.span())=> #(#cfgs)* { table.info::<#ty, _>(); })
+            let table = &table;
+            quote_spanned!(at(ident.span())=> #(#cfgs)* { #table.info::<#ty, _>(); })
         });
         quote! {
             impl #generics #p::GenServer for #me #clause {
                 #inits
                 #(#terminates)*
                 #(#statuses)*
-                fn accepts(table: &mut #p::Accepts<'_, Self>) {
-                    let _ = &table;
+                fn accepts(#table: &mut #p::Accepts<'_, Self>) {
+                    let _ = &#table;
                     #(#infos)*
                 }
             }
@@ -118,7 +120,7 @@ impl Frame<'_> {
             _ => (quote!((#(#args),*)), quote!((#(#names),*))),
         };
         let wait = is_async.then(|| quote!(.await));
-        let context = context.then(|| quote!(cx));
+        let context = context.then(|| quote_spanned!(at=> cx));
         let call = quote_spanned!(at=> Self::init(#(#names,)* #context) #wait);
         let body = match made {
             Made::State => quote_spanned!(at=> #p::Result::Ok(#call)),

@@ -1,0 +1,74 @@
+//! Tests of Purlin programs.
+//!
+//! Each test runs on a node of its own, so tests run side by side and see nothing of each other. The attribute `#[purlin::test]` does it all:
+//!
+//! ```
+//! # mod tests {
+//! use purlin::prelude::*;
+//! use purlin_test::Sim;
+//!
+//! struct Counter(i64);
+//!
+//! #[gen_server]
+//! impl Counter {
+//!     fn init(start: i64) -> Self {
+//!         Counter(start)
+//!     }
+//!     #[call]
+//!     fn increment(&mut self, by: i64) -> i64 {
+//!         self.0 += by;
+//!         self.0
+//!     }
+//! }
+//!
+//! #[purlin::test]
+//! async fn a_counter_counts_on() -> Result<()> {
+//!     let counter = Counter::start(1).await?;
+//!     assert_eq!(counter.increment(2).await?, 3);
+//!     Ok(())
+//! }
+//!
+//! #[purlin::test(sim, seeds = 50)]
+//! async fn nothing_is_lost_between_two_callers(sim: Sim) -> Result<()> {
+//!     let counter = Counter::start(0).await?;
+//!     let other = counter.clone();
+//!     let caller = process::spawn(async move |_: Mailbox<()>| {
+//!         let _ = other.increment(1).await;
+//!     });
+//!     counter.increment(1).await?;
+//!     process::wait(caller.pid()).await;
+//!     assert_eq!(counter.increment(0).await?, 2, "seed {:#x}", sim.seed());
+//!     Ok(())
+//! }
+//! # }
+//! ```
+//!
+//! # Simulation
+//! A simulated test runs once for each of its seeds, each time on a fresh node with one thread. The seed decides which of the processes that
+//! could run next does, and every random number of the node; time is virtual, and moves on when nothing can run. The same seed gives the
+//! same run. A test that waits for something that never happens fails after a day of virtual time, which is at once.
+//!
+//! A failing seed is printed; run the test again with it:
+//!
+//! ```text
+//! PURLIN_SIM_SEED=0x1f3a cargo test nothing_is_lost
+//! ```
+//! `PURLIN_SIM_SEEDS=10000` runs every simulated test with that many seeds, instead of what its attribute says.
+//!
+//! The virtual clock knows nothing of the world outside: a simulated test must not wait for sockets, threads or other programs. Tokio's
+//! sockets panic there, so that it is noticed.
+#![forbid(unsafe_code)]
+
+mod real;
+mod seeds;
+mod sim;
+
+pub use sim::Sim;
+
+/// What `#[purlin::test]` expands to uses this; it is no part of the interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::real::run_real;
+    pub use crate::seeds::DEFAULT_SEEDS;
+    pub use crate::sim::run_sim;
+}
