@@ -17,6 +17,7 @@ use crate::gen_server::traits::{CallFor, GenServer};
 use crate::node::current;
 use crate::process::cell::{Proc, ProcRef, Rejected};
 use crate::process::report;
+use crate::process::pid::Pid;
 use crate::process::run::packed;
 use crate::sync::Ordering;
 use crate::timer::Alarm;
@@ -113,7 +114,15 @@ impl<'a, S: GenServer, M, R: Send + 'static> CallFuture<'a, S, M, R> {
             if sent.is_ready() {
                 return sent;
             }
+            if self.waiting.as_ref().is_some_and(|w| w.to_send) {
+                return Poll::Pending;
+            }
         }
+        self.poll_reply(cx)
+    }
+
+    /// Looks for the reply, then at the clock.
+    fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, CallError>> {
         let Some(waiting) = self.waiting.as_mut() else { return Poll::Pending };
         let outcome = match waiting.waiter.as_mut().map(|w| w.poll(cx)) {
             Some(Poll::Ready(Some(reply))) => Ok(reply),
@@ -147,6 +156,12 @@ fn start<S: GenServer, M: CallFor<S, K>, K: 'static>(
     this: &mut CallFuture<'_, S, M, M::Reply>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<M::Reply, CallError>> {
+    if let Some(waiting) = &this.waiting {
+        // A call that waits for room stays with the incarnation that it began with.
+        let proc = waiting.proc.clone();
+        let Some(message) = this.message.take() else { return Poll::Pending };
+        return queue::<S, M, K>(this, message, &proc, cx);
+    }
     let target = this.target;
     match target.find() {
         Found::Here(proc) => run::<S, M, K>(this, proc, cx),
@@ -163,23 +178,19 @@ fn run<S: GenServer, M: CallFor<S, K>, K: 'static>(
     proc: &ProcRef,
     cx: &mut Context<'_>,
 ) -> Poll<Result<M::Reply, CallError>> {
-    if this.waiting.is_none() {
-        let mut entered = Entered::new();
-        match direct::enter(proc, M::READ, &mut entered) {
-            Gate::No => {},
-            Gate::GiveWay => {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            },
-            Gate::Entered => {
-                let Some(message) = this.message.take() else {
-                    unreachable!("the message is there until it is sent")
-                };
-                return match direct::call::<S, M, K>(proc, &entered, message) {
-                    Attempt::Done(reply) => Poll::Ready(Ok(reply)),
-                    Attempt::Later(waiter) => later(this, proc, waiter, cx),
-                };
-            },
+    let mut entered = Entered::new();
+    match direct::enter(proc, M::READ, &mut entered) {
+        Gate::No => {}
+        Gate::GiveWay => {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Gate::Entered => {
+            let Some(message) = this.message.take() else { unreachable!("the message is there until it is sent") };
+            return match direct::call::<S, M, K>(proc, &entered, message) {
+                Attempt::Done(reply) => Poll::Ready(Ok(reply)),
+                Attempt::Later(waiter) => later(this, proc, waiter, cx),
+            };
         }
     }
     let Some(message) = this.message.take() else { return Poll::Pending };
@@ -195,6 +206,9 @@ fn later<S: GenServer, M, R: Send + 'static>(
     cx: &mut Context<'_>,
 ) -> Poll<Result<R, CallError>> {
     let waits = if waiter.is_deferred() { None } else { cycle::publish(proc) };
+    if let Some(cycle) = cycle_of(waits.as_ref(), proc) {
+        return Poll::Ready(Err(this.error(CallErrorKind::Deadlock(cycle), Some(proc))));
+    }
     let since = proc.node.now();
     this.waiting = Some(Box::new(Waiting {
         waiter: Some(waiter),
@@ -207,6 +221,12 @@ fn later<S: GenServer, M, R: Send + 'static>(
     this.poll_waiting(cx)
 }
 
+/// The cycle that a wait just published would close.
+fn cycle_of(waits: Option<&Waits>, proc: &Proc) -> Option<Vec<Pid>> {
+    waits?;
+    current::with_current(|me| cycle::find(&me.node, me, proc)).flatten()
+}
+
 /// Sends the call as a message.
 fn queue<S: GenServer, M: CallFor<S, K>, K: 'static>(
     this: &mut CallFuture<'_, S, M, M::Reply>,
@@ -214,16 +234,15 @@ fn queue<S: GenServer, M: CallFor<S, K>, K: 'static>(
     proc: &ProcRef,
     cx: &mut Context<'_>,
 ) -> Poll<Result<M::Reply, CallError>> {
-    let caller = current::with_current(packed).unwrap_or(0);
-    if this.waiting.is_none() {
+    let same_node = |me: &Proc| me.pid().node_index() == proc.pid().node_index();
+    let caller = current::with_current(|me| if same_node(me) { packed(me) } else { 0 }).unwrap_or(0);
+    let begun = this.waiting.is_some();
+    if !begun {
         if caller != 0 && current::with_current(|me| std::ptr::eq(me, &**proc)) == Some(true) {
             return Poll::Ready(Err(this.error(CallErrorKind::CallingSelf, Some(proc))));
         }
         let waits = cycle::publish(proc);
-        if waits.is_some()
-            && let Some(cycle) = current::with_current(|me| cycle::find(&me.node, me, proc)).flatten()
-        {
-            drop(waits);
+        if let Some(cycle) = cycle_of(waits.as_ref(), proc) {
             return Poll::Ready(Err(this.error(CallErrorKind::Deadlock(cycle), Some(proc))));
         }
         proc.node.0.counters.queued_calls.fetch_add(1, Ordering::Relaxed);
@@ -249,7 +268,9 @@ fn queue<S: GenServer, M: CallFor<S, K>, K: 'static>(
             },
             Err(Rejected::Closed(envelope)) => {
                 drop(envelope);
-                return Poll::Ready(Err(this.error(CallErrorKind::NoProc, Some(proc))));
+                // A server that ends while a caller waits for room ends the call; one that was gone before was never called.
+                let reason = if begun { proc.mailbox.exit_reason() } else { None };
+                return Poll::Ready(Err(this.error(reason.map_or(CallErrorKind::NoProc, CallErrorKind::Exit), Some(proc))));
             },
             Err(Rejected::Full(envelope)) => {
                 let back = envelope.downcast::<message::CallMsg<M, M::Reply>>().ok().map(|c| c.message);
@@ -270,7 +291,7 @@ fn queue<S: GenServer, M: CallFor<S, K>, K: 'static>(
     this.message = Some(message);
     let Some(waiting) = this.waiting.as_mut() else { return Poll::Pending };
     waiting.to_send = true;
-    Poll::Pending
+    this.poll_reply(cx)
 }
 
 fn sent<S: GenServer, M, R: Send + 'static>(

@@ -31,6 +31,7 @@ use crate::process::panic;
 use crate::process::run::{BUDGET, packed};
 use crate::process::word::{BUSY, HELD, WOKEN};
 use crate::sync::Ordering;
+use crate::telemetry::events;
 
 /// How deeply calls in place may be nested; each level is a stack frame of the caller's thread.
 pub(crate) const MAX_DEPTH: u32 = 8;
@@ -112,7 +113,7 @@ pub(crate) fn enter(proc: &Proc, read: bool, entered: &mut Entered) -> Gate {
         if let Some(me) = me {
             // SAFETY: the current process is being run, and kept by the process table.
             let me = unsafe { me.as_ref() };
-            packed_caller = packed(me);
+            packed_caller = if me.pid().node_index() == index { packed(me) } else { 0 };
             entered.waits_on = cycle::publish_in_place(me, proc);
         }
         entered.caller = t.caller.replace(packed_caller);
@@ -193,6 +194,7 @@ pub(crate) fn call<S: GenServer, M: CallFor<S, K>, K: 'static>(
         return read::<S, M, K>(proc, entered, message);
     }
     let caller = entered.caller();
+    proc.note(message::call_table::<S, M, K>());
     let outcome = if M::SYNC {
         sync::<S, M, K>(proc, message, caller)
     } else {
@@ -350,6 +352,12 @@ fn sample(proc: &Proc, took: Duration) -> bool {
         return false;
     }
     proc.set_flag(SLOW, true);
+    proc.node.telemetry().execute_with(events::GEN_SERVER_SLOW, || {
+        (
+            [("average", average.into()), ("threshold", TOO_SLOW.into())],
+            [("pid", proc.pid().into()), ("type", (proc.table.type_name)().into())],
+        )
+    });
     true
 }
 

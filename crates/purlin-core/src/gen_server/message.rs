@@ -13,7 +13,7 @@ use crate::gen_server::server::{self, Server};
 use crate::gen_server::shape::Flow;
 use crate::gen_server::traits::{CallFor, CastFor, ContinueFor, GenServer, InfoFor};
 use crate::mailbox::envelope::{Envelope, HandleFn, Kind, MsgTable, Payload, drop_payload, unpack};
-use crate::node::current::tls;
+use crate::node::current::{self, tls};
 use crate::process::cell::Proc;
 use crate::process::pid::Pid;
 
@@ -91,6 +91,12 @@ pub(crate) fn call<S: GenServer, M: CallFor<S, K>, K: 'static>(
 ) -> Envelope {
     // SAFETY: the table is of this payload's type; calls go to processes of server `S` only (see `Target`).
     unsafe { Envelope::with_table(&CallTable::<S, M, K>::TABLE, CallMsg { message, replier, caller }) }
+}
+
+/// The table of a call, to note what is handled.
+#[inline]
+pub(crate) fn call_table<S: GenServer, M: CallFor<S, K>, K: 'static>() -> &'static MsgTable {
+    &CallTable::<S, M, K>::TABLE
 }
 
 pub(crate) fn cast<S: GenServer, M: CastFor<S, K>, K: 'static>(message: M) -> Envelope {
@@ -174,6 +180,7 @@ where
     fn give_up(self: Pin<&mut Self>, marks: *mut Marks) {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
+        blame(this.caller);
         if let Some(replier) = this.replier.take() {
             // SAFETY: the future is not polled any more.
             withhold(replier, unsafe { &mut *marks });
@@ -192,9 +199,20 @@ pub(crate) fn answer<R: Send + 'static>(flow: Flow<R>, replier: Replier<R>, call
             later.meet(replier);
         },
         Flow::Crash(reason) => {
+            blame(caller);
             marks.more().stop.get_or_insert(reason);
             withhold(replier, marks);
         },
+    }
+}
+
+/// Notes whose call crashed the current process, for its crash report.
+#[cold]
+pub(crate) fn blame(caller: u64) {
+    if caller != 0 {
+        current::with_current(|me| {
+            me.extra.lock().get_or_insert_default().client = Some(unpack_pid(me, caller));
+        });
     }
 }
 

@@ -39,6 +39,7 @@ use crate::process::word::{BUSY, EXITING, HELD, QUEUED, SIGNAL, WOKEN};
 use crate::process::{panic, report};
 use crate::rt::sched;
 use crate::sync::Ordering;
+use crate::telemetry::events;
 use crate::sys;
 use crate::sys::request::StopRequest;
 use crate::timer::{Action, TimerRef};
@@ -435,6 +436,18 @@ unsafe fn init_failed<S: GenServer>(body: *mut Server<S>, reason: ExitReason) ->
 unsafe fn init_done<S: GenServer>(proc: &Proc, body: *mut Server<S>) -> Step {
     // SAFETY: the caller holds RUN.
     unsafe {
+        let failure = (*body).rare.as_ref().and_then(|r| r.failure.as_ref());
+        proc.node.telemetry().execute_with(events::GEN_SERVER_INIT, || {
+            let result = match failure {
+                _ if (*body).has_state => "ok",
+                Some(StartError::Ignore) => "ignore",
+                _ => "stop",
+            };
+            (
+                [("count", 1u64.into())],
+                [("pid", proc.pid().into()), ("type", (proc.table.type_name)().into()), ("result", result.into())],
+            )
+        });
         if !(*body).has_state {
             if let Some(reason) = (*body).cx.marks.more.as_mut().and_then(|m| m.stop.take()) {
                 return init_failed::<S>(body, reason);
@@ -557,6 +570,16 @@ unsafe fn begin_terminate<S: GenServer>(
         if !(*body).has_state {
             return Step::Finish(reason.clone());
         }
+        proc.node.telemetry().execute_with(events::GEN_SERVER_TERMINATE, || {
+            (
+                [("count", 1u64.into())],
+                [
+                    ("pid", proc.pid().into()),
+                    ("type", (proc.table.type_name)().into()),
+                    ("reason", reason.clone().into()),
+                ],
+            )
+        });
         let (state, own) = message::parts::<S>(proc);
         (*body).pending = Some(BoxFrame::new(EndFrame(state.terminate(reason, own))));
         go_on::<S>(proc, body, cx)
@@ -606,7 +629,7 @@ fn dispatch<S: GenServer>(
     if envelope.kind() != Kind::User {
         return system::<S>(proc, envelope, cx, run);
     }
-    run.handling(envelope.table());
+    run.handling(proc, envelope.table());
     let handled = proc.handled.load(Ordering::Relaxed).wrapping_add(1);
     proc.handled.store(handled, Ordering::Relaxed);
     // SAFETY: under RUN.

@@ -14,7 +14,7 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use crate::mailbox::envelope::Envelope;
+use crate::mailbox::envelope::{Envelope, MsgTable};
 use crate::mailbox::{Mailbox, Push};
 use crate::node::Node;
 use crate::process::exit_reason::ExitReason;
@@ -24,7 +24,7 @@ use crate::process::pid::Pid;
 use crate::process::relations::Relations;
 use crate::process::run::RunCx;
 use crate::process::word::{Duty, WOKEN, Word};
-use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, UnsafeCell};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, UnsafeCell};
 
 /// What a kind of process does; one static per kind.
 pub(crate) struct ProcTable {
@@ -116,6 +116,8 @@ pub(crate) struct Proc {
     pub(crate) handled: AtomicU32,
     /// Calls in place since the last timed one, and their moving average in units of 64 ns; see `call::direct`.
     pub(crate) sample: AtomicU32,
+    /// The table of the message handled last, for the watchdog and the crash report.
+    pub(crate) last: AtomicPtr<MsgTable>,
     pub(crate) relations: Mutex<Option<Box<Relations>>>,
     pub(crate) extra: Mutex<Option<Box<Extra>>>,
     /// Who spawned it, and that one's ancestors.
@@ -168,6 +170,7 @@ impl NewProc {
                 waits_on: AtomicU64::new(0),
                 handled: AtomicU32::new(0),
                 sample: AtomicU32::new(0),
+                last: AtomicPtr::new(std::ptr::null_mut()),
                 relations: Mutex::new(self.relations),
                 extra: Mutex::new(self.extra),
                 lineage: self.lineage,
@@ -260,6 +263,18 @@ impl Proc {
     pub(crate) fn wake(&self) {
         let duty = self.word.post(WOKEN);
         self.perform(duty);
+    }
+
+    /// Notes which message is handled now.
+    #[inline]
+    pub(crate) fn note(&self, table: &'static MsgTable) {
+        self.last.store(std::ptr::from_ref(table).cast_mut(), Ordering::Relaxed);
+    }
+
+    /// The type of the message handled last.
+    pub(crate) fn last_message(&self) -> Option<&'static str> {
+        // SAFETY: only pointers to static tables are stored here.
+        unsafe { self.last.load(Ordering::Relaxed).as_ref() }.map(|t| (t.type_name)())
     }
 
     /// A user message was handled: makes room in a bounded mailbox.

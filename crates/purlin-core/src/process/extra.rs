@@ -30,4 +30,6 @@ pub(crate) struct Extra {
     /// Makes the message for a trapped exit signal.
     pub(crate) on_exit: Option<fn(Exit) -> Envelope>,
     pub(crate) debug: Option<Box<Debug>>,
+    /// Who made the call whose handling ended it, for the crash report.
+    pub(crate) client: Option<Pid>,
 }

@@ -49,7 +49,8 @@ fn crash(proc: &Proc, reason: &ExitReason, handled: u32) {
             r.links.keys().take(10).map(|p| p.to_string()).collect::<Vec<_>>().join(" ")
         })
     };
-    let last = crate::rt::watchdog::last_message().unwrap_or("none");
+    let last = proc.last_message().unwrap_or("none");
+    let client = proc.extra.lock().as_ref().and_then(|e| e.client).map_or_else(|| "none".to_owned(), |pid| pid.to_string());
     let backtrace =
         reason.panic_info().and_then(|p| p.backtrace.as_ref()).map(|b| format!("\n{b}")).unwrap_or_default();
     tracing::error!(
@@ -59,6 +60,7 @@ fn crash(proc: &Proc, reason: &ExitReason, handled: u32) {
         server = (proc.table.type_name)(),
         %reason,
         last_message = last,
+        client,
         messages_handled = handled,
         mailbox = queued,
         state,
@@ -78,10 +80,21 @@ fn unsafe_len(runner: *const crate::process::cell::Runner) -> usize {
 pub(crate) fn rejected(proc: &Proc, rejected: Rejected) {
     let node = &proc.node;
     let (envelope, policy) = match rejected {
-        Rejected::Closed(_) => {
+        Rejected::Closed(envelope) => {
             node.0.counters.dead_letters.fetch_add(1, Ordering::Relaxed);
+            let message = envelope.type_name();
+            node.telemetry().execute_with(events::PROCESS_DEAD_LETTER, || {
+                (
+                    [("count", 1u64.into())],
+                    [
+                        ("pid", proc.pid().into()),
+                        ("type", (proc.table.type_name)().into()),
+                        ("message_type", message.into()),
+                    ],
+                )
+            });
             return;
-        },
+        }
         Rejected::Full(envelope) => (envelope, "drop_newest"),
         Rejected::Evicted(envelope) => (envelope, "drop_oldest"),
     };

@@ -20,11 +20,11 @@ pub(crate) struct RunCx<'a> {
 }
 
 impl RunCx<'_> {
-    /// Notes, for the watchdog and the crash report, which message is being handled.
+    /// Notes which message is being handled.
     #[inline]
-    pub(crate) fn handling(&self, table: &'static MsgTable) {
+    pub(crate) fn handling(&self, proc: &Proc, table: &'static MsgTable) {
+        proc.note(table);
         if let Some(record) = self.record {
-            record.message.store(std::ptr::from_ref(table).cast_mut(), Ordering::Relaxed);
             record.steps.store(record.steps.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         }
     }

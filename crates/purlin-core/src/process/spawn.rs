@@ -11,7 +11,7 @@ use crate::process::lineage::Lineage;
 use crate::process::pid::{MonitorRef, Pid};
 use crate::process::relations::{self, MonitorTarget, Relations, WatchOptions};
 use crate::process::word::{BUSY, SCHED, WOKEN};
-use crate::telemetry::events;
+use crate::telemetry::{Metadata, events};
 
 /// What a spawn is asked for beside the body.
 #[derive(Default)]
@@ -100,7 +100,8 @@ pub(crate) fn create<B>(
         _ => None,
     };
     node.telemetry().execute_with(events::PROCESS_SPAWN, || {
-        ([("count", 1u64.into())], [("pid", proc.pid().into()), ("type", (proc.table.type_name)().into())])
+        let metadata = Metadata::new().with("pid", proc.pid()).with("type", (proc.table.type_name)()).with_some("parent", proc.parent());
+        ([("processes", (node.stats().processes as u64).into())], metadata)
     });
     Ok(Spawned { proc, monitor })
 }

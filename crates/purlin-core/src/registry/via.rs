@@ -51,6 +51,9 @@ where
     }
 
     fn describe(&self) -> String {
-        format!("{}/{:?}", self.registry.name(), self.key)
+        let key = format!("{:?}", self.key);
+        // A text goes without its own quotes: what shows the name puts some around the whole.
+        let plain = key.strip_prefix('"').and_then(|k| k.strip_suffix('"')).unwrap_or(&key);
+        format!("{}/{plain}", self.registry.name())
     }
 }

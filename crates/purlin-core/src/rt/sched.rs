@@ -24,7 +24,7 @@ use crate::node::current::{Tls, tls};
 use crate::node::{Node, NodeInner};
 use crate::process::cell::Proc;
 use crate::rt::ring::Ring;
-use crate::sync::{Arc, AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
+use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
 
 /// How long an executor works before it gives its worker thread back to tokio.
 pub(crate) const SLICE: Duration = Duration::from_micros(200);
@@ -40,8 +40,6 @@ pub(crate) struct Record {
     pub(crate) steps: AtomicU64,
     /// Slot and serial of the process being run, packed; 0 when none is.
     pub(crate) running: AtomicU64,
-    /// The table of the message being handled.
-    pub(crate) message: AtomicPtr<crate::mailbox::envelope::MsgTable>,
 }
 
 pub(crate) struct Worker {
@@ -239,17 +237,6 @@ pub(crate) fn slice_over(now: Duration) -> bool {
             .get()
             .is_none_or(|w| now.as_nanos() as u64 >= unsafe { w.as_ref() }.slice_end.load(Ordering::Relaxed))
     })
-}
-
-/// Notes for the watchdog what this thread's executor is doing.
-#[inline]
-pub(crate) fn note(f: impl FnOnce(&Record)) {
-    tls(|t| {
-        if let Some(worker) = t.worker.get() {
-            // SAFETY: as in `here`.
-            f(&unsafe { worker.as_ref() }.record);
-        }
-    });
 }
 
 /// The tokio task that runs processes.

@@ -7,10 +7,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::mailbox::envelope::MsgTable;
 use crate::node::Node;
 use crate::process::pid::Pid;
-use crate::rt::sched::{Record, note};
+use crate::rt::sched::Record;
 use crate::telemetry::events;
 
 const PERIOD: Duration = Duration::from_millis(2);
@@ -91,9 +90,7 @@ pub(crate) fn start(node: &Node) {
                 let seen = sample(&worker.record);
                 if let Some((level, took)) = watch.observe(seen, now) {
                     stuck = true;
-                    let message = message_of(&worker.record);
-                    // The message may belong to the next callback by now; the report is for people, not for decisions.
-                    report(&node, index, seen.running, message, level, took);
+                    report(&node, index, seen.running, level, took);
                 }
             }
             if stuck {
@@ -110,43 +107,15 @@ pub(crate) fn start(node: &Node) {
     }
 }
 
-fn message_of(record: &Record) -> Option<&'static str> {
-    let table = record.message.load(Ordering::Relaxed);
-    // SAFETY: only pointers to static tables are stored here.
-    unsafe { table.as_ref() }.map(|t| (t.type_name)())
-}
-
-/// Notes the message that this thread's executor handles now.
-#[inline]
-pub(crate) fn handling(table: &'static MsgTable) {
-    note(|record| {
-        record.message.store(std::ptr::from_ref(table).cast_mut(), Ordering::Relaxed);
-        record.steps.store(record.steps.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    });
-}
-
-/// The message that this thread's executor noted last.
-pub(crate) fn last_message() -> Option<&'static str> {
-    let mut last = None;
-    note(|record| last = message_of(record));
-    last
-}
-
-fn report(
-    node: &Node,
-    worker: usize,
-    packed: u64,
-    message: Option<&'static str>,
-    level: Level,
-    took: Duration,
-) {
+fn report(node: &Node, worker: usize, packed: u64, level: Level, took: Duration) {
     if level == Level::Counted {
         node.0.counters.long_polls.fetch_add(1, Ordering::Relaxed);
     }
     let pid = Pid::from_parts(node.0.index, packed as u32, (packed >> 32) as u32);
-    let (server, name) = match node.lookup(pid) {
-        Some(proc) => ((proc.table.type_name)(), proc.display_name()),
-        None => ("?", None),
+    // The message may be another one by now; the report is for people, not for decisions.
+    let (server, name, message) = match node.lookup(pid) {
+        Some(proc) => ((proc.table.type_name)(), proc.display_name(), proc.last_message()),
+        None => ("?", None, None),
     };
     let limit = match level {
         Level::Counted => COUNT,

@@ -62,93 +62,73 @@ pub const NODE_STOP: EventName = &["purlin", "node", "stop"];
 /// | | key | value |
 /// |---|---|---|
 /// | measurement | `processes` | `u64`: processes alive on the node, this one included |
-/// | metadata | `pid` | pid |
+/// | metadata | `pid`, `type` | the process |
 /// | metadata | (`parent`) | pid of the spawning process |
-/// | metadata | `type` | text: the behaviour's type, or the spawned function |
-/// | metadata | `location` | text: `file:line` of the spawn |
 pub const PROCESS_SPAWN: EventName = &["purlin", "process", "spawn"];
 
-/// A process has ended and everything it owned is dropped.
+/// A process ends: the reason is decided, its state is about to be dropped.
 ///
 /// | | key | value |
 /// |---|---|---|
-/// | measurement | `lifetime` | duration since its spawn |
-/// | measurement | `discarded` | `u64`: messages left in its mailbox |
-/// | metadata | `pid` | pid |
+/// | measurement | `handled` | `u64`: messages and calls that it has handled |
+/// | metadata | `pid`, `type`, `name` | the process; the name is empty if it has none |
 /// | metadata | `reason` | exit reason |
-/// | metadata | `type` | text |
-/// | metadata | (`name`), (`label`) | text |
 pub const PROCESS_EXIT: EventName = &["purlin", "process", "exit"];
 
-/// A GenServer's `init` has returned.
+/// A GenServer's `init` is done.
 ///
 /// | | key | value |
 /// |---|---|---|
-/// | measurement | `duration` | of `init` |
-/// | metadata | `pid`, `type`, (`name`) | the server |
-/// | metadata | `result` | text: `"ok"`, `"ignore"`, `"stop"`, or `"panic"` |
-/// | metadata | (`reason`) | exit reason, for `"stop"` and `"panic"` |
+/// | measurement | `count` | `u64`: 1 |
+/// | metadata | `pid`, `type` | the server |
+/// | metadata | `result` | text: `"ok"`, `"ignore"`, or `"stop"` (errors and panics) |
 pub const GEN_SERVER_INIT: EventName = &["purlin", "gen_server", "init"];
 
-/// A GenServer's `terminate` has returned, or panicked.
+/// A GenServer's `terminate` is about to run.
 ///
 /// | | key | value |
 /// |---|---|---|
-/// | measurement | `duration` | of `terminate` |
-/// | metadata | `pid`, `type`, (`name`) | the server |
+/// | measurement | `count` | `u64`: 1 |
+/// | metadata | `pid`, `type` | the server |
 /// | metadata | `reason` | exit reason with which the server ends |
 pub const GEN_SERVER_TERMINATE: EventName = &["purlin", "gen_server", "terminate"];
 
-/// A call was answered, or failed, after more than the node's slow-call threshold. Executed by the caller.
+/// A server's handlers take so long that its calls are queued from now on instead of being run on their callers' threads.
 ///
 /// | | key | value |
 /// |---|---|---|
-/// | measurement | `duration` | from the call to its result |
+/// | measurement | `average` | duration: moving average of the calls that were timed |
 /// | measurement | `threshold` | the duration it exceeded |
-/// | metadata | (`pid`), (`name`) | the server, as far as it is known |
-/// | metadata | `type`, `message_type` | text |
-/// | metadata | (`caller`) | pid of the calling process |
-/// | metadata | `result` | text: `"ok"`, or the kind of the error (`"timeout"`, `"exit"`, …) |
-/// | metadata | `location` | text: `file:line` of the call |
-pub const GEN_SERVER_SLOW_CALL: EventName = &["purlin", "gen_server", "slow_call"];
+/// | metadata | `pid`, `type` | the server |
+pub const GEN_SERVER_SLOW: EventName = &["purlin", "gen_server", "slow"];
 
-/// A cast was dropped because it could not be delivered.
+/// A message reached nobody, because its receiver had ended. (A message to a pid or name that is not there any more is counted in
+/// [`NodeStats::dead_letters`](crate::NodeStats::dead_letters) only.)
 ///
 /// | | key | value |
 /// |---|---|---|
-/// | measurement | `total` | `u64`: casts this server has lost so far; 1 when there is none to count at |
-/// | metadata | (`pid`), (`name`) | the server, as far as it is known |
-/// | metadata | `type`, `message_type` | text |
-/// | metadata | `reason` | text: `"no_proc"`, `"mailbox_full"`, or `"no_node"` |
-pub const GEN_SERVER_CAST_DROPPED: EventName = &["purlin", "gen_server", "cast_dropped"];
+/// | measurement | `count` | `u64`: 1 |
+/// | metadata | `pid`, `type` | the process that has ended |
+/// | metadata | `message_type` | text |
+pub const PROCESS_DEAD_LETTER: EventName = &["purlin", "process", "dead_letter"];
 
-/// An untyped `send` reached a server that has no handler for the message's type. The message was logged and dropped.
+/// A message reached a process that has no handler for its type. It was logged and dropped.
 ///
 /// | | key | value |
 /// |---|---|---|
-/// | measurement | `total` | `u64`: unhandled messages of this server so far |
-/// | metadata | `pid`, `type`, (`name`) | the server |
+/// | measurement | `count` | `u64`: 1 |
+/// | metadata | `pid`, `type` | the receiver |
 /// | metadata | `message_type` | text |
 pub const GEN_SERVER_UNHANDLED_INFO: EventName = &["purlin", "gen_server", "unhandled_info"];
 
-/// A bounded mailbox became full. Executed once per period of fullness, which ends when the mailbox is half empty.
+/// A message was dropped because a bounded mailbox was full.
 ///
 /// | | key | value |
 /// |---|---|---|
-/// | measurement | `capacity` | `u64`: the bound |
-/// | metadata | `pid`, `type`, (`name`) | the receiver |
-/// | metadata | `policy` | text: `"wait"`, `"reject"`, `"drop_oldest"`, or `"drop_newest"` |
-pub const MAILBOX_OVERFLOW: EventName = &["purlin", "mailbox", "overflow"];
-
-/// Messages were dropped by the policy of a full mailbox. Under load drops are reported together, at most once per activation
-/// of the receiver.
-///
-/// | | key | value |
-/// |---|---|---|
-/// | measurement | `count` | `u64`: messages dropped since the last event |
-/// | measurement | `total` | `u64`: messages this mailbox has dropped so far |
-/// | metadata | `pid`, `type`, (`name`) | the receiver |
-/// | metadata | `policy` | text, as for [`MAILBOX_OVERFLOW`] |
+/// | measurement | `count` | `u64`: 1 |
+/// | metadata | `pid`, `type` | the receiver |
+/// | metadata | `message_type` | text |
+/// | metadata | `policy` | text: `"drop_oldest"` when the oldest message left, `"drop_newest"` when the newcomer was refused |
 pub const MAILBOX_DROP: EventName = &["purlin", "mailbox", "drop"];
 
 /// A supervisor has started a child for the first time, at its own start or by `start_child`.
@@ -250,10 +230,9 @@ pub const ALL: &[EventName] = &[
     PROCESS_EXIT,
     GEN_SERVER_INIT,
     GEN_SERVER_TERMINATE,
-    GEN_SERVER_SLOW_CALL,
-    GEN_SERVER_CAST_DROPPED,
+    GEN_SERVER_SLOW,
+    PROCESS_DEAD_LETTER,
     GEN_SERVER_UNHANDLED_INFO,
-    MAILBOX_OVERFLOW,
     MAILBOX_DROP,
     SUPERVISOR_CHILD_START,
     SUPERVISOR_CHILD_RESTART,

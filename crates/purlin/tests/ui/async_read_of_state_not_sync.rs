@@ -1,0 +1,20 @@
+use std::cell::Cell;
+
+use purlin::prelude::*;
+
+struct Lazy(Cell<i64>);
+
+#[gen_server]
+impl Lazy {
+    fn init() -> Self {
+        Lazy(Cell::new(0))
+    }
+
+    #[call]
+    async fn get(&self) -> i64 {
+        process::sleep(secs(1)).await;
+        self.0.get()
+    }
+}
+
+fn main() {}
