@@ -1,7 +1,7 @@
 //! The registry keeps the statements of OTP's and Elixir's suites (R numbers), in simulation and on the real runtime alike.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
@@ -926,26 +926,34 @@ fn of_several_processes_racing_for_a_key_exactly_one_wins() {
     real(race);
 }
 
+/// Lets others run, so many times.
+async fn yield_times(n: usize) {
+    for _ in 0..n {
+        process::yield_now().await;
+    }
+}
+
+/// Runs a story in a process, so that the node's scheduler picks between it and the processes it starts.
+async fn in_a_process<F: Future<Output = ()> + Send>(story: impl FnOnce() -> F + Send + 'static) {
+    assert_eq!(outcome(story).await, ExitReason::Normal);
+}
+
 #[test]
 fn nothing_is_left_of_a_process_killed_while_it_registers() {
     let churn = async || {
         for builder in [Registry::<u32, u32>::unique("unique"), Registry::duplicate("duplicate")] {
-            let registry = builder.partitions(2).start_link().await.unwrap();
-            for victim in 0..20u32 {
-                let (handle, progress) = (registry.clone(), Arc::new(AtomicUsize::new(0)));
-                let seen = progress.clone();
+            let registry = builder.partitions(2).start().await.unwrap();
+            for patience in 0..20 {
+                let handle = registry.clone();
                 let busy = process::spawn(async move |_: Mailbox<()>| {
                     for n in (0..10).cycle() {
                         if handle.register(n, n).is_ok() && n % 3 == 0 {
                             handle.unregister(&n).unwrap();
                         }
-                        seen.fetch_add(1, Ordering::Relaxed);
                         process::yield_now().await;
                     }
                 });
-                while progress.load(Ordering::Relaxed) < victim as usize {
-                    tokio::task::yield_now().await;
-                }
+                yield_times(patience).await;
                 process::exit(busy.pid(), ExitReason::Kill);
                 assert!(registry.keys(busy.pid()).unwrap().is_empty());
                 process::wait(busy.pid()).await;
@@ -953,8 +961,8 @@ fn nothing_is_left_of_a_process_killed_while_it_registers() {
             }
         }
     };
-    simulated(SEEDS, churn);
-    real(churn);
+    simulated(SEEDS, || in_a_process(churn));
+    real(|| in_a_process(churn));
 }
 
 #[test]
@@ -962,53 +970,50 @@ fn a_restarting_registry_and_registering_processes_leave_the_tables_right() {
     let churn = async || {
         let builder = Registry::<u32, ()>::unique("registry").partitions(2);
         let handle = builder.handle();
-        let (tx, _exits) = tokio::sync::mpsc::unbounded_channel();
-        let stop = Arc::new(AtomicUsize::new(0));
+        let stop = Arc::new(AtomicBool::new(false));
         let members: Vec<_> = (0..3u32)
             .map(|me| {
-                let (handle, stop, tx) = (handle.clone(), stop.clone(), tx.clone());
+                let (handle, stop) = (handle.clone(), stop.clone());
                 process::spawn(async move |mut mailbox: Mailbox<Msg>| {
                     mailbox.trap_exits(true);
-                    let mut n = 0;
-                    while stop.load(Ordering::Relaxed) == 0 {
-                        n = (n + 1) % 20;
-                        match handle.register(n * 3 + me, ()) {
+                    let mut keys = (0..20).map(|n| n * 3 + me).cycle();
+                    while !stop.load(Ordering::Relaxed) {
+                        let key = keys.next().unwrap();
+                        match handle.register(key, ()) {
                             Ok(()) | Err(RegistryError::Unknown { .. } | RegistryError::AlreadyRegistered(_)) => {}
                             Err(other) => panic!("{other}"),
                         }
-                        if n % 7 == 0 {
-                            let _ = handle.unregister(&(n * 3 + me));
-                        }
-                        while let Some(message) = mailbox.try_receive() {
-                            if let Msg::Exit(exit) = message {
-                                let _ = tx.send(exit);
-                            }
+                        if key % 7 == 0 {
+                            let _ = handle.unregister(&key);
                         }
                         process::yield_now().await;
                     }
-                    mailbox.receive().await;
+                    loop {
+                        mailbox.receive().await;
+                    }
                 })
             })
             .collect();
-        for _ in 0..20 {
+        for round in 0..20 {
             let server = RegistryServer::start(builder.clone()).await.unwrap();
-            for _ in 0..10 {
-                tokio::task::yield_now().await;
-            }
+            yield_times(round).await;
             process::exit(server.pid(), ExitReason::Kill);
             process::wait(server.pid()).await;
+            assert!(matches!(handle.count(), Err(RegistryError::Unknown { .. })));
         }
         builder.start().await.unwrap();
-        stop.store(1, Ordering::Relaxed);
+        yield_times(20).await;
+        stop.store(true, Ordering::Relaxed);
         for member in &members {
-            let reason = reason_after(member.pid(), || process::exit(member.pid(), ExitReason::Kill)).await;
-            assert_eq!(reason, ExitReason::Killed);
-            assert!(handle.keys(member.pid()).unwrap().is_empty());
+            let pid = member.pid();
+            assert_eq!(reason_after(pid, || process::exit(pid, ExitReason::Kill)).await, ExitReason::Killed);
+            assert!(handle.keys(pid).unwrap().is_empty());
         }
         assert_eq!(handle.count(), Ok(0));
+        assert!((0..60).all(|key| handle.lookup(&key).unwrap().is_empty()));
     };
-    simulated(SEEDS, churn);
-    real(churn);
+    simulated(SEEDS, || in_a_process(churn));
+    real(|| in_a_process(churn));
 }
 
 #[test]

@@ -99,8 +99,9 @@ fn child_spec_once_says_why_it_cannot_be_started_a_second_time() {
         let reports = reports();
         let once = Worker::child_spec_once(Plan::new("a", &journal)).id("a").restart(Restart::Permanent);
         let sup = Supervisor::one_for_one().child(once).start_link().await.unwrap();
+        let ended = ending(sup.pid()).await;
         end(pid_of(&sup, "a").await, boom()).await;
-        assert_eq!(process::wait(sup.pid()).await, ExitReason::Shutdown);
+        assert_eq!(ended.await, ExitReason::Shutdown);
         let why = "the arguments of `child_spec_once` were for one start only; use `child_spec` or `child_spec_with`";
         assert_eq!(reports.all()[1], format!("start_error a: {why}"));
     });
@@ -247,8 +248,9 @@ fn s59_a_failed_restart_is_tried_again_and_each_try_counts() {
         assert_eq!(reported, expected);
         assert_eq!(restarts.all(), texts(["a boom"]));
         // The budget is used up: four restarts were counted, and this is the fifth.
+        let ended = ending(sup.pid()).await;
         end(pid_of(&sup, "a").await, boom()).await;
-        assert_eq!(process::wait(sup.pid()).await, ExitReason::Shutdown);
+        assert_eq!(ended.await, ExitReason::Shutdown);
     });
 }
 
@@ -304,8 +306,9 @@ fn s60_s64_s68_one_restart_too_many_stops_everything_in_reverse_order_with_shutd
         }
         journal.wait("start b", 3).await;
         journal.clear();
+        let ended = ending(sup.pid()).await;
         end(pid_of(&sup, "b").await, boom()).await;
-        assert_eq!(process::wait(sup.pid()).await, ExitReason::Shutdown);
+        assert_eq!(ended.await, ExitReason::Shutdown);
         assert_eq!(journal.all(), texts(["down b", "down c", "down a"]));
         assert_eq!(reports.all()[2..], texts(["child_terminated b: boom", "giving_up b: boom"]));
     });
@@ -324,8 +327,9 @@ fn s60_retries_that_use_up_the_budget_stop_the_supervisor() {
             .start_link()
             .await
             .unwrap();
+        let ended = ending(sup.pid()).await;
         end(pid_of(&sup, "b").await, boom()).await;
-        assert_eq!(process::wait(sup.pid()).await, ExitReason::Shutdown);
+        assert_eq!(ended.await, ExitReason::Shutdown);
         assert_eq!(journal.count("try b"), 5);
         assert_eq!(journal.all().last().unwrap(), "down a");
         assert_eq!(reports.all().last().unwrap(), "giving_up b: boom");
@@ -350,8 +354,9 @@ fn s64_restarts_count_within_the_window_only_and_the_window_is_whole_seconds_inc
         }
         assert_eq!(sup.count_children().await.unwrap().active, 1);
         until(27).await;
+        let ended = ending(sup.pid()).await;
         end(pid_of(&sup, "a").await, boom()).await;
-        assert_eq!(process::wait(sup.pid()).await, ExitReason::Shutdown);
+        assert_eq!(ended.await, ExitReason::Shutdown);
     });
 }
 
@@ -361,8 +366,9 @@ fn s65_with_intensity_zero_the_first_crash_stops_the_supervisor() {
         let journal = Journal::new();
         let spec = Supervisor::one_for_one().max_restarts(0, secs(1));
         let sup = spec.children(plans(["a", "b"], &journal).map(|plan| plan.child())).start_link().await.unwrap();
+        let ended = ending(sup.pid()).await;
         end(pid_of(&sup, "a").await, boom()).await;
-        assert_eq!(process::wait(sup.pid()).await, ExitReason::Shutdown);
+        assert_eq!(ended.await, ExitReason::Shutdown);
         assert_eq!(journal.all(), texts(["start a", "start b", "down a", "down b"]));
     });
 }

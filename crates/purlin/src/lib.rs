@@ -66,8 +66,8 @@
 //! * [`macro@main`]: a program; it stops in order when it is asked to. [`macro@test`]: a test, in real time or simulated.
 #![forbid(unsafe_code)]
 
+mod checks;
 mod main_support;
-mod reply_guard;
 
 /// Purlin's processes and behaviours: everything that `purlin_core` has.
 #[doc(inline)]
@@ -114,5 +114,5 @@ pub mod __private {
     pub use purlin_core::ExitReason;
 
     pub use crate::main_support::Program;
-    pub use crate::reply_guard::{Look, Returned, reply_in_full, shared_across_await};
+    pub use crate::checks::{Look, MessageCheck, ReadCheck, ReplyCheck, Returned, SharedCheck, StateCheck, reply_in_full};
 }

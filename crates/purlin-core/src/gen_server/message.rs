@@ -225,6 +225,7 @@ pub(crate) fn withhold<R: Send + 'static>(replier: Replier<R>, marks: &mut Marks
 struct PlainFrame<F>(F);
 
 impl<F: Future<Output = Flow<()>> + Send> Frame for PlainFrame<F> {
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, marks: *mut Marks) -> Poll<()> {
         // SAFETY: structural pinning of the only field.
         let future = unsafe { self.map_unchecked_mut(|s| &mut s.0) };
@@ -235,6 +236,7 @@ impl<F: Future<Output = Flow<()>> + Send> Frame for PlainFrame<F> {
     fn give_up(self: Pin<&mut Self>, _: *mut Marks) {}
 }
 
+#[inline(always)]
 fn settle(flow: Flow<()>, marks: &mut Marks) {
     if let Flow::Crash(reason) = flow {
         marks.more().stop.get_or_insert(reason);

@@ -144,7 +144,7 @@ fn runner(proc: &Proc) -> *mut Runner {
 }
 
 /// Starts a handler inside an activation: polls it once, and keeps it if it waits.
-#[inline]
+#[inline(always)]
 pub(crate) fn run_frame<S: GenServer, F: Frame>(proc: &Proc, frame: F, sync: bool, cx: &mut Context<'_>) {
     // SAFETY: called from handlers in a server's tables, which run under RUN.
     let marks = unsafe { message::marks::<S>(proc) };
@@ -618,7 +618,7 @@ fn next(proc: &Proc, inner: &mut VecDeque<Envelope>) -> Next {
 }
 
 /// Handles one message.
-#[inline]
+#[inline(always)]
 fn dispatch<S: GenServer>(
     proc: &Proc,
     body: *mut Server<S>,

@@ -10,7 +10,7 @@ use crate::rt::sched::Record;
 /// How many messages a process handles in one activation at most.
 pub(crate) const BUDGET: u32 = 128;
 /// How often, in messages, an activation looks at the clock.
-pub(crate) const CLOCK_EVERY: u32 = 16;
+pub(crate) const CLOCK_EVERY: u32 = 32;
 
 /// What an activation is given: the thread's record and the executor's, so that nothing below looks them up again.
 pub(crate) struct RunCx<'a> {

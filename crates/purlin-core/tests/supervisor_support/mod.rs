@@ -16,7 +16,7 @@ const SEEDS: u64 = 25;
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// Runs a story on tokio, by all call paths, and on the simulated runtime with several seeds.
-pub fn everywhere<F, Fut>(story: F)
+pub(crate) fn everywhere<F, Fut>(story: F)
 where
     F: Fn() -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
@@ -33,7 +33,7 @@ where
 }
 
 /// Runs a story on the simulated runtime only, where hours pass in no time.
-pub fn in_simulation<F, Fut>(story: F)
+pub(crate) fn in_simulation<F, Fut>(story: F)
 where
     F: Fn() -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
@@ -66,37 +66,37 @@ async fn tell(node: &Node, story: impl Future<Output = ()> + Send + 'static, pla
 
 /// What happened, in order, with something to wait on.
 #[derive(Clone, Default)]
-pub struct Journal(Arc<(Mutex<Vec<String>>, tokio::sync::Notify)>);
+pub(crate) struct Journal(Arc<(Mutex<Vec<String>>, tokio::sync::Notify)>);
 
 impl Journal {
-    pub fn new() -> Journal {
+    pub(crate) fn new() -> Journal {
         Journal::default()
     }
 
-    pub fn log(&self, entry: impl Into<String>) {
+    pub(crate) fn log(&self, entry: impl Into<String>) {
         self.0.0.lock().unwrap().push(entry.into());
         self.0.1.notify_waiters();
     }
 
-    pub fn all(&self) -> Vec<String> {
+    pub(crate) fn all(&self) -> Vec<String> {
         self.0.0.lock().unwrap().clone()
     }
 
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.0.0.lock().unwrap().clear();
     }
 
-    pub fn count(&self, entry: &str) -> usize {
+    pub(crate) fn count(&self, entry: &str) -> usize {
         self.0.0.lock().unwrap().iter().filter(|e| *e == entry).count()
     }
 
     /// Waits until `entry` is there `times` times.
-    pub async fn wait(&self, entry: &str, times: usize) {
+    pub(crate) async fn wait(&self, entry: &str, times: usize) {
         self.until(|all| all.iter().filter(|e| *e == entry).count() >= times).await;
     }
 
     /// Waits until `done` is content with all entries.
-    pub async fn until(&self, done: impl Fn(&[String]) -> bool) {
+    pub(crate) async fn until(&self, done: impl Fn(&[String]) -> bool) {
         loop {
             let mut changed = std::pin::pin!(self.0.1.notified());
             changed.as_mut().enable();
@@ -110,7 +110,7 @@ impl Journal {
 
 /// What a start does.
 #[derive(Clone, Debug)]
-pub enum Init {
+pub(crate) enum Init {
     Ignore,
     Fail(&'static str),
     Panic,
@@ -119,7 +119,7 @@ pub enum Init {
 
 /// What a worker does when it is asked to shut down; all but `Plainly` trap exits.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// Ends at once.
     Plainly,
     /// Runs `terminate`, which logs.
@@ -131,44 +131,44 @@ pub enum Stop {
 
 /// What a worker is and does. Starts succeed, except those that the script says something about, in order.
 #[derive(Clone)]
-pub struct Plan {
-    pub id: &'static str,
-    pub journal: Journal,
-    pub script: Arc<Mutex<VecDeque<Option<Init>>>>,
-    pub stop: Stop,
+pub(crate) struct Plan {
+    pub(crate) id: &'static str,
+    pub(crate) journal: Journal,
+    pub(crate) script: Arc<Mutex<VecDeque<Option<Init>>>>,
+    pub(crate) stop: Stop,
 }
 
 impl Plan {
-    pub fn new(id: &'static str, journal: &Journal) -> Plan {
+    pub(crate) fn new(id: &'static str, journal: &Journal) -> Plan {
         Plan { id, journal: journal.clone(), script: Arc::default(), stop: Stop::Plainly }
     }
 
     /// The next starts do this; `None` is success.
-    pub fn script(self, starts: impl IntoIterator<Item = Option<Init>>) -> Plan {
+    pub(crate) fn script(self, starts: impl IntoIterator<Item = Option<Init>>) -> Plan {
         self.script.lock().unwrap().extend(starts);
         self
     }
 
-    pub fn stop(self, stop: Stop) -> Plan {
+    pub(crate) fn stop(self, stop: Stop) -> Plan {
         Plan { stop, ..self }
     }
 
-    pub fn child(&self) -> Child<Worker> {
+    pub(crate) fn child(&self) -> Child<Worker> {
         Worker::child_spec(self.clone()).id(self.id)
     }
 }
 
-/// Logs `start <id>` when it is ready, `stop <id>` in `terminate`, `down <id>` when it is gone.
-pub struct Worker(Plan);
+/// Logs `start <id>` when it is ready, `stop <id>` in `terminate` (unless it stops plainly), `down <id>` when it is gone.
+pub(crate) struct Worker(Plan);
 
 /// Ends the worker with this reason.
-pub struct End(pub ExitReason);
+pub(crate) struct End(pub(crate) ExitReason);
 
 /// Panics.
-pub struct Crash;
+pub(crate) struct Crash;
 
 /// Tells the worker's plan's id.
-pub struct Id;
+pub(crate) struct Id;
 
 impl GenServer for Worker {
     type Args = Plan;
@@ -195,7 +195,9 @@ impl GenServer for Worker {
     }
 
     async fn terminate(&mut self, _: &ExitReason, _: &mut Cx<Self>) {
-        self.0.journal.log(format!("stop {}", self.0.id));
+        if self.0.stop != Stop::Plainly {
+            self.0.journal.log(format!("stop {}", self.0.id));
+        }
         match self.0.stop {
             Stop::Plainly | Stop::Orderly => {},
             Stop::Take(time) => process::sleep(time).await,
@@ -234,28 +236,28 @@ impl HandleRead<Id> for Worker {
     }
 }
 
-pub fn plans<const N: usize>(ids: [&'static str; N], journal: &Journal) -> [Plan; N] {
+pub(crate) fn plans<const N: usize>(ids: [&'static str; N], journal: &Journal) -> [Plan; N] {
     ids.map(|id| Plan::new(id, journal))
 }
 
 /// All children, in start order.
-pub async fn children(supervisor: &SupervisorRef) -> Vec<ChildInfo> {
+pub(crate) async fn children(supervisor: &SupervisorRef) -> Vec<ChildInfo> {
     let mut all = supervisor.which_children().await.unwrap();
     all.reverse();
     all
 }
 
-pub async fn ids(supervisor: &SupervisorRef) -> Vec<String> {
+pub(crate) async fn ids(supervisor: &SupervisorRef) -> Vec<String> {
     children(supervisor).await.iter().map(|child| child.id.as_ref().unwrap().to_string()).collect()
 }
 
-pub async fn status(supervisor: &SupervisorRef, id: &str) -> ChildStatus {
+pub(crate) async fn status(supervisor: &SupervisorRef, id: &str) -> ChildStatus {
     let all = children(supervisor).await;
     let child = all.iter().find(|child| child.id.as_ref().is_some_and(|i| i == id));
     child.unwrap_or_else(|| panic!("no child {id}")).status
 }
 
-pub async fn pid_of(supervisor: &SupervisorRef, id: &str) -> Pid {
+pub(crate) async fn pid_of(supervisor: &SupervisorRef, id: &str) -> Pid {
     match status(supervisor, id).await {
         ChildStatus::Running(pid) => pid,
         other => panic!("child {id} is {other}"),
@@ -263,7 +265,7 @@ pub async fn pid_of(supervisor: &SupervisorRef, id: &str) -> Pid {
 }
 
 /// Ends a child with a reason and waits until it is down; its supervisor learns of it before it learns of anything said after this.
-pub async fn end(pid: Pid, reason: ExitReason) {
+pub(crate) async fn end(pid: Pid, reason: ExitReason) {
     match reason {
         ExitReason::Kill | ExitReason::Killed => process::exit(pid, ExitReason::Kill),
         reason => Ref::<Worker>::from_pid(pid).unwrap().cast(End(reason)),
@@ -271,13 +273,21 @@ pub async fn end(pid: Pid, reason: ExitReason) {
     process::wait(pid).await;
 }
 
+/// Begins to wait for the end of a live process: its reason is not missed, even if it ends before the result is awaited.
+pub(crate) async fn ending(pid: Pid) -> impl Future<Output = ExitReason> {
+    let mut wait = Box::pin(process::wait(pid));
+    let first = std::future::poll_fn(|cx| std::task::Poll::Ready(wait.as_mut().poll(cx))).await;
+    assert!(first.is_pending(), "{pid} has ended already");
+    wait
+}
+
 /// A reason that is none of the well-behaved ones.
-pub fn boom() -> ExitReason {
+pub(crate) fn boom() -> ExitReason {
     ExitReason::error("boom")
 }
 
 /// Writes supervisor reports down: `child_terminated a: boom`, `giving_up a`, and so on.
-pub fn reports() -> Journal {
+pub(crate) fn reports() -> Journal {
     let journal = Journal::new();
     let log = journal.clone();
     let names = &[events::SUPERVISOR_CHILD_ERROR, events::SUPERVISOR_GIVING_UP];
@@ -291,7 +301,7 @@ pub fn reports() -> Journal {
 }
 
 /// What `f` says of every event of this name.
-pub fn watch(name: telemetry::EventName, f: impl Fn(&telemetry::Event<'_>) -> String + Send + Sync + 'static) -> Journal {
+pub(crate) fn watch(name: telemetry::EventName, f: impl Fn(&telemetry::Event<'_>) -> String + Send + Sync + 'static) -> Journal {
     let journal = Journal::new();
     let log = journal.clone();
     Node::current().telemetry().attach(&name.join("."), name, move |event| log.log(f(event))).unwrap();
@@ -299,6 +309,6 @@ pub fn watch(name: telemetry::EventName, f: impl Fn(&telemetry::Event<'_>) -> St
 }
 
 /// A list of texts.
-pub fn texts<const N: usize>(list: [&str; N]) -> Vec<String> {
+pub(crate) fn texts<const N: usize>(list: [&str; N]) -> Vec<String> {
     list.map(str::to_owned).to_vec()
 }

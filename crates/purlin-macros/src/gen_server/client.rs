@@ -2,7 +2,7 @@
 //!
 //! That way a client method needs no import, has the visibility of its original, and is no method of the server itself.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Visibility;
 
@@ -13,7 +13,8 @@ use super::signature::text;
 
 /// The trait that names the client. It is public whatever the server is, because it is part of a public trait's associated type.
 pub(super) fn declaration(frame: &Frame<'_>) -> TokenStream {
-    let Frame { private: p, me, client, server, .. } = frame;
+    let Frame { me, client, server, .. } = frame;
+    let p = frame.private_at(Span::call_site());
     let (_, _, clause) = frame.generics.split_for_impl();
     let generics = &frame.generics;
     let is_public = |message: &&Message| !message.kind.is_typed() && matches!(message.vis, Visibility::Public(_));
@@ -23,7 +24,6 @@ pub(super) fn declaration(frame: &Frame<'_>) -> TokenStream {
         "The client of `{server}`: methods of `Ref<{server}>` and `Name<{server}>`.\n\n\
          Calls are made when they are awaited and wait for 5 s at most, unless `.timeout(..)` or `.infinity()` says otherwise."
     );
-    // A span of its own keeps lints about the program's items from this one.
     let params = &generics.params;
     quote! {
         #[doc = #doc]
@@ -35,7 +35,8 @@ pub(super) fn declaration(frame: &Frame<'_>) -> TokenStream {
 
 /// The client methods, and the way from a handle to them.
 pub(super) fn implementation(frame: &Frame<'_>) -> TokenStream {
-    let Frame { private: p, me, client, server, .. } = frame;
+    let Frame { me, client, server, .. } = frame;
+    let p = frame.private_at(Span::call_site());
     let (generics, arguments, clause) = frame.generics.split_for_impl();
     let methods = server.messages.iter().filter(|message| !message.kind.is_typed()).map(|message| method(frame, message));
     quote! {
@@ -51,9 +52,10 @@ pub(super) fn implementation(frame: &Frame<'_>) -> TokenStream {
 }
 
 fn method(frame: &Frame<'_>, message: &Message) -> TokenStream {
-    let Frame { krate, private: p, me, .. } = frame;
+    let Frame { krate, me, .. } = frame;
     let Message { ident, vis, docs, cfgs, deprecated, args, shape, .. } = message;
     let span = at(ident.span());
+    let p = frame.private_at(span);
     let spell = |tokens: TokenStream| without_self(tokens, me);
     let names = args.iter().map(|arg| &arg.name);
     let types = args.iter().map(|arg| spell(arg.ty.to_token_stream()));
@@ -72,7 +74,7 @@ fn method(frame: &Frame<'_>, message: &Message) -> TokenStream {
         };
     }
     let reply = match shape {
-        Shape::Plain(None) => quote!(()),
+        Shape::Plain(None) => quote_spanned!(span=> ()),
         Shape::Plain(Some(reply)) | Shape::OrCrash(reply) | Shape::OrLater(reply) | Shape::Later(reply) => {
             spell(reply.to_token_stream())
         },

@@ -6,7 +6,7 @@
 use proc_macro2::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{Generics, Ident, Type, TypeParam};
+use syn::{Attribute, Generics, Ident, Type};
 
 use super::model::{Callback, Init, Kind, Message, Server};
 use super::shape::{self, Made, Shape};
@@ -17,8 +17,8 @@ pub(super) struct Frame<'a> {
     pub(super) server: &'a Server,
     /// The crate `purlin`.
     pub(super) krate: &'a syn::Path,
-    /// Its hidden module for expansions.
-    pub(super) private: TokenStream,
+    /// Its hidden module for expansions; see [`Frame::private_at`].
+    private: TokenStream,
     /// The server's type.
     pub(super) me: &'a Type,
     /// The block's generics, with the type written out where they say `Self`.
@@ -47,6 +47,7 @@ pub(super) fn server(server: &Server, options: &Options) -> TokenStream {
         client: options.client.clone().unwrap_or_else(|| format_ident!("{}Client", server.ident.unraw(), span = server.ident.span())),
     };
     let messages = server.messages.iter().map(|message| frame.message(message));
+    let checks = frame.checks();
     let own = frame.gen_server();
     let client_trait = client::declaration(&frame);
     let client = client::implementation(&frame);
@@ -54,6 +55,7 @@ pub(super) fn server(server: &Server, options: &Options) -> TokenStream {
         #client_trait
         #[allow(deprecated, dead_code, non_camel_case_types, clippy::all, clippy::pedantic)]
         const _: () = {
+            #checks
             #own
             #(#messages)*
             #client
@@ -67,6 +69,11 @@ pub(super) fn at(span: Span) -> Span {
 }
 
 impl Frame<'_> {
+    /// The path to the hidden module, placed so that an error about what is behind it points to `span`.
+    pub(super) fn private_at(&self, span: Span) -> TokenStream {
+        place(self.private.clone(), span)
+    }
+
     /// `impl GenServer`.
     fn gen_server(&self) -> TokenStream {
         let Frame { private: p, me, server, .. } = self;
@@ -85,6 +92,7 @@ impl Frame<'_> {
         };
         let terminates = server.terminates.iter().map(|callback| self.terminate(callback));
         let statuses = server.statuses.iter().map(|Callback { cfgs, span, .. }| {
+            let p = self.private_at(at(*span));
             quote_spanned! {at(*span)=>
                 #(#cfgs)*
                 fn format_status(&self) -> #p::String { Self::format_status(self) }
@@ -110,9 +118,9 @@ impl Frame<'_> {
     }
 
     fn init(&self, init: &Init) -> TokenStream {
-        let Frame { private: p, .. } = self;
         let Init { cfgs, is_async, args, context, made, span } = init;
         let at = at(*span);
+        let p = self.private_at(at);
         let names = names(args.len(), at);
         let (ty, pattern) = match args.as_slice() {
             [] => (quote!(()), quote!(())),
@@ -141,9 +149,9 @@ impl Frame<'_> {
     }
 
     fn terminate(&self, callback: &Callback) -> TokenStream {
-        let Frame { private: p, .. } = self;
         let Callback { cfgs, is_async, reason, context, span } = callback;
         let at = at(*span);
+        let p = self.private_at(at);
         let reason = reason.then(|| quote_spanned!(at=> reason,));
         let context = context.then(|| quote_spanned!(at=> cx));
         let wait = is_async.then(|| quote!(.await));
@@ -161,22 +169,23 @@ impl Frame<'_> {
         format_ident!("__{}", message.ident.unraw(), span = at(message.ident.span()))
     }
 
-    /// The parameters that a message's type needs to mention.
-    fn type_params(&self) -> Vec<&TypeParam> {
-        self.generics.type_params().collect()
+    /// What follows a message's fields when it is built: the marker of type parameters that they do not use.
+    pub(super) fn marker(&self) -> Option<TokenStream> {
+        let p = &self.private;
+        self.generics.type_params().next().map(|_| quote!(#p::PhantomData))
     }
 
-    /// What follows a message's fields when it is built: the marker of unused type parameters.
-    pub(super) fn marker(&self) -> Option<TokenStream> {
-        let Frame { private: p, .. } = self;
-        (!self.type_params().is_empty()).then(|| quote!(#p::PhantomData))
+    fn marker_type(&self) -> Option<TokenStream> {
+        let params = self.generics.type_params().map(|param| &param.ident);
+        self.marker().map(|marker| quote!(#marker<fn() -> (#(#params,)*)>))
     }
 
     /// A message: its type, its handler, and checks that speak before the compiler's own.
     fn message(&self, message: &Message) -> TokenStream {
-        let Frame { private: p, me, .. } = self;
-        let Message { kind, ident, cfgs, is_async, is_shared, args, context, shape, .. } = message;
+        let Frame { me, .. } = self;
+        let Message { kind, ident, cfgs, is_async, args, context, shape, .. } = message;
         let span = at(ident.span());
+        let p = self.private_at(span);
         let (generics, arguments, clause) = self.generics.split_for_impl();
         let names = names(args.len(), span);
         let (declaration, ty, pattern) = if kind.is_typed() {
@@ -185,8 +194,7 @@ impl Frame<'_> {
         } else {
             let name = self.message_name(message);
             let fields = args.iter().map(|arg| without_self(arg.ty.to_token_stream(), me));
-            let params = self.type_params().into_iter().map(|param| &param.ident);
-            let marker = self.marker().map(|marker| quote!(#marker<fn() -> (#(#params,)*)>));
+            let marker = self.marker_type();
             let rest = marker.is_some().then(|| quote!(_));
             let declaration = quote_spanned!(span=> #(#cfgs)* struct #name #generics (#(#fields,)* #marker) #clause;);
             (declaration, quote!(#name #arguments), quote!(#name(#(#names,)* #rest)))
@@ -223,7 +231,7 @@ impl Frame<'_> {
                 }
             }
         };
-        let checks = self.checks(message, *is_async && *is_shared);
+        let guard = self.alias_guard(message);
         quote_spanned! {span=>
             #declaration
             #(#cfgs)*
@@ -231,17 +239,17 @@ impl Frame<'_> {
                 #reply
                 #definition
             }
-            #checks
+            #guard
         }
     }
 
     /// A shape's name, the reply, the handler's output and its body, which calls the method.
     fn shape(&self, shape: &Shape, call: TokenStream, span: Span) -> (Ident, TokenStream, TokenStream, TokenStream) {
-        let Frame { private: p, .. } = self;
+        let p = self.private_at(span);
         let name = |name| Ident::new(name, span);
         match shape {
             Shape::Plain(reply) => {
-                let reply = reply.as_ref().map_or_else(|| quote!(()), ToTokens::to_token_stream);
+                let reply = reply.as_ref().map_or_else(|| quote_spanned!(span=> ()), ToTokens::to_token_stream);
                 (name("Plain"), reply.clone(), reply, call)
             },
             Shape::OrCrash(reply) => (name("OrCrash"), quote!(#reply), quote!(#p::Result<#reply, #p::Crash>), call),
@@ -253,43 +261,80 @@ impl Frame<'_> {
         }
     }
 
-    /// Statements that compile exactly if the method's types are what a message needs, with errors at these types.
-    fn checks(&self, message: &Message, shared_async: bool) -> TokenStream {
-        let Frame { private: p, me, .. } = self;
+    /// A function that compiles unless the return type hides a `Crash` from [`shape::peel`].
+    fn alias_guard(&self, message: &Message) -> Option<TokenStream> {
         let Message { ident, cfgs, shape, kind, .. } = message;
+        let Shape::Plain(Some(reply)) = shape else { return None };
+        if !matches!(kind, Kind::Call | Kind::Read) || shape::is_surely_no_result(reply) {
+            return None;
+        }
         let (generics, _, clause) = self.generics.split_for_impl();
-        let mut checks = TokenStream::new();
-        if matches!(kind, Kind::Call | Kind::Read)
-            && let Shape::Plain(Some(reply)) = shape
-            && !shape::is_surely_no_result(reply)
-        {
-            let spelled = without_self(reply.to_token_stream(), me);
-            let span = at(syn::spanned::Spanned::span(reply));
-            checks.extend(quote_spanned! {span=>
-                use #p::Look as _;
-                #p::reply_in_full(#p::Returned::<#spelled>::new().look());
-            });
-        }
-        if shared_async {
-            let span = at(ident.span());
-            checks.extend(quote_spanned!(span=> #p::shared_across_await::<#me>();));
-        }
-        if checks.is_empty() {
-            return checks;
-        }
-        let span = at(ident.span());
-        quote_spanned! {span=>
+        let span = at(shape::last_segment(reply).map_or(ident.span(), |segment| segment.ident.span()));
+        let p = self.private_at(span);
+        let reply = without_self(reply.to_token_stream(), self.me);
+        let seen = quote_spanned!(span=> #p::Returned::<#reply>::new().look());
+        Some(quote_spanned! {span=>
             #(#cfgs)*
             const _: () = {
-                fn check #generics () #clause { #checks }
+                fn check #generics () #clause {
+                    use #p::Look as _;
+                    #p::reply_in_full(#seen);
+                }
             };
-        }
+        })
     }
+
+    /// A type that exists exactly if all types of the server are fit for it. It comes first, and so do its errors: they say in our words
+    /// what the compiler says of each trait impl in its own.
+    fn checks(&self) -> TokenStream {
+        let Frame { me, server, .. } = self;
+        let (generics, _, clause) = self.generics.split_for_impl();
+        let mut checks = TokenStream::new();
+        let mut check = |name: &str, ty: TokenStream, cfgs: &[Attribute], span: Span| {
+            let span = at(span);
+            let (p, name) = (self.private_at(span), Ident::new(name, span));
+            checks.extend(quote_spanned!(span=> #(#cfgs)* #p::#name<#ty>,));
+        };
+        check("StateCheck", me.to_token_stream(), &[], server.ident.span());
+        for Message { kind, ident, cfgs, is_async, is_shared, args, shape, .. } in &server.messages {
+            match kind {
+                Kind::Read => check("ReadCheck", me.to_token_stream(), cfgs, ident.span()),
+                _ if *is_async && *is_shared => check("SharedCheck", me.to_token_stream(), cfgs, ident.span()),
+                _ => {},
+            }
+            for arg in args {
+                check("MessageCheck", without_self(arg.ty.to_token_stream(), me), cfgs, span_of(&arg.ty, ident));
+            }
+            if let Shape::Plain(Some(reply)) | Shape::OrCrash(reply) | Shape::OrLater(reply) | Shape::Later(reply) = shape {
+                check("ReplyCheck", without_self(reply.to_token_stream(), me), cfgs, span_of(reply, ident));
+            }
+        }
+        let marker = self.marker_type();
+        quote!(struct __checks #generics (#checks #marker) #clause;)
+    }
+}
+
+/// Where a type is written: its last name, since a span of several tokens cannot be relied on.
+fn span_of(ty: &Type, otherwise: &Ident) -> Span {
+    shape::last_segment(ty).map_or(otherwise.span(), |segment| segment.ident.span())
 }
 
 /// Names for the fields of a message inside its handler.
 fn names(count: usize, span: Span) -> Vec<Ident> {
     (0..count).map(|index| format_ident!("field_{index}", span = span)).collect()
+}
+
+/// Moves tokens to `span`; what they mean stays the same.
+fn place(tokens: TokenStream, span: Span) -> TokenStream {
+    let token = |mut token: TokenTree| {
+        if let TokenTree::Group(group) = &token {
+            token = TokenTree::Group(Group::new(group.delimiter(), place(group.stream(), span)));
+        }
+        let meaning = token.span();
+        token.set_span(meaning.located_at(span));
+        token
+    };
+    tokens.into_iter().map(token).collect()
 }
 
 /// The tokens of a type or clause with the server's type instead of `Self`, for places where `Self` is another one.

@@ -243,7 +243,7 @@ impl Server {
                     mistakes.add(second(method, "a server is made in one way; let the arguments tell the cases apart"));
                     return false;
                 }
-                let init = mistakes.note(init(method)).unwrap_or_else(|| Init::broken(method));
+                let init = mistakes.note(init(method, &self.ident)).unwrap_or_else(|| Init::broken(method));
                 self.inits.push(init);
             },
             "terminate" => {
@@ -302,7 +302,7 @@ impl Server {
             },
             Shape::OrCrash(reply) if shape::is_unit(reply) => {},
             _ => {
-                let message = format!("nobody waits for what `{attribute}` returns: return nothing, or `Result<(), Crash>`");
+                let message = format!("nobody waits for what `{attribute}` returns: return nothing, or `Result<(), Crash>` written out");
                 let ReturnType::Type(_, ty) = &method.sig.output else { return Err(Error::new_spanned(&method.sig, message)) };
                 return Err(Error::new_spanned(ty, message));
             },
@@ -365,7 +365,7 @@ fn is_second<'a>(mut earlier: impl Iterator<Item = &'a Vec<Attribute>>, cfgs: &[
 
 fn second(method: &ImplItemFn, why: &str) -> Error {
     let name = &method.sig.ident;
-    Error::new_spanned(name, format!("there is a `{name}` already: {why}"))
+    Error::new_spanned(name, format!("a second `{name}`: {why}"))
 }
 
 impl Init {
@@ -376,7 +376,7 @@ impl Init {
     }
 }
 
-fn init(method: &ImplItemFn) -> Result<Init> {
+fn init(method: &ImplItemFn, server: &Ident) -> Result<Init> {
     let Inputs { access, args, context } = signature::inputs(&method.sig)?;
     if access != Access::None {
         let message = "`init` makes the state, so there is no `self` yet: take the arguments of the start";
@@ -385,9 +385,9 @@ fn init(method: &ImplItemFn) -> Result<Init> {
     for arg in &args {
         owned(&arg.ty, What::Argument)?;
     }
-    let made = shape::made(&method.sig.output);
+    let made = shape::made(&method.sig.output, server);
     if matches!(made, Made::Nothing) {
-        let message = "`init` makes the state: return `Self`, or `Result<Self, InitError>` if it can fail";
+        let message = "`init` makes the state: return `Self`, or `Result<Self, InitError>` if it can fail, written out";
         return Err(match &method.sig.output {
             ReturnType::Type(_, ty) => Error::new_spanned(ty, message),
             ReturnType::Default => Error::new_spanned(&method.sig.ident, message),

@@ -1,6 +1,6 @@
 //! Return types, peeled by how they are written: macros see tokens, not types.
 
-use syn::{GenericArgument, PathArguments, PathSegment, ReturnType, Type};
+use syn::{GenericArgument, Ident, PathArguments, PathSegment, ReturnType, Type};
 
 /// What a handler's return type says.
 #[derive(Clone)]
@@ -36,21 +36,21 @@ pub(super) fn peel(output: &ReturnType) -> Shape {
 
 /// What `init` returns.
 pub(super) enum Made {
-    /// `Self`, or anything else that is to be the state.
+    /// `Self`.
     State,
     /// `Result<Self, E>`.
     Result,
-    /// Nothing.
+    /// Nothing that a server can be.
     Nothing,
 }
 
-/// Reads the return type of `init`.
-pub(super) fn made(output: &ReturnType) -> Made {
-    match output {
-        ReturnType::Default => Made::Nothing,
-        ReturnType::Type(_, ty) if is_unit(ungroup(ty)) => Made::Nothing,
-        ReturnType::Type(_, ty) if last_segment(ty).is_some_and(|segment| segment.ident == "Result") => Made::Result,
-        ReturnType::Type(..) => Made::State,
+/// Reads the return type of the `init` of `server`.
+pub(super) fn made(output: &ReturnType, server: &Ident) -> Made {
+    let ReturnType::Type(_, ty) = output else { return Made::Nothing };
+    match last_segment(ty).map(|segment| &segment.ident) {
+        Some(name) if name == "Self" || name == server => Made::State,
+        Some(name) if name == "Result" => Made::Result,
+        _ => Made::Nothing,
     }
 }
 

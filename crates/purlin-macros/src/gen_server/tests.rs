@@ -59,7 +59,7 @@ fn every_mistake_of_a_block_is_reported_at_once() {
 #[test]
 fn a_second_init_is_refused_and_left_out() {
     let item = "impl Counter { fn init() -> Self { Counter } fn init(start: i64) -> Self { Counter } }";
-    assert_eq!(errors(item), ["there is a `init` already: a server is made in one way; let the arguments tell the cases apart"]);
+    assert_eq!(errors(item), ["a second `init`: a server is made in one way; let the arguments tell the cases apart"]);
     assert_eq!(expansion(item).matches("-> Self {").count(), 1);
 }
 

@@ -15,16 +15,6 @@ impl Counter {
         self.0 += *by;
         self.0
     }
-
-    #[cast]
-    fn set(&mut self, to: Rc<i64>) {
-        self.0 = *to;
-    }
-
-    #[call]
-    fn shared(&mut self) -> Rc<i64> {
-        Rc::new(self.0)
-    }
 }
 
 fn main() {}

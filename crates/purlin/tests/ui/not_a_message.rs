@@ -42,7 +42,7 @@ impl Shelf {
     fn no_message(&mut self) {}
 
     #[info]
-    fn two_messages(&mut self, down: Down, exit: Exit) {}
+    fn two_messages(&mut self, _: Down, _: Exit) {}
 
     #[info]
     fn down(&mut self, _: Down) {}
@@ -54,7 +54,7 @@ impl Shelf {
     fn elixir(&mut self) {}
 
     #[call]
-    fn context_first(&mut self, cx: &mut Cx<Self>, number: i64) {}
+    fn context_first(&mut self, _: &mut Cx<Self>, _: i64) {}
 }
 
 fn main() {}

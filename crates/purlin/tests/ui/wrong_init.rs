@@ -4,7 +4,7 @@ struct Nothing;
 
 #[gen_server]
 impl Nothing {
-    fn init(start: i64) {}
+    fn init(_: i64) {}
 }
 
 struct Itself;

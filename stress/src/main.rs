@@ -1,0 +1,3 @@
+//! Purlin under stress.
+
+fn main() {}
