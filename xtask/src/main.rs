@@ -6,6 +6,7 @@
 use std::process::ExitCode;
 
 mod deps;
+mod instr;
 mod source;
 mod test;
 mod tidy;
@@ -32,6 +33,11 @@ const COMMANDS: &[Command] = &[
         run: test::run,
     },
     Command { name: "deps", about: "counts the crates that purlin-core brings with it", run: deps::run },
+    Command {
+        name: "instr",
+        about: "instructions per hot operation, against the committed figures; --bless writes them",
+        run: instr::run,
+    },
 ];
 
 /// Whether `cargo xtask <name>` exists.

@@ -113,7 +113,8 @@ fn s46_a_temporary_child_leaves_no_start_arguments_behind() {
 #[test]
 fn s31_s53_s97_extra_arguments_reach_every_child_and_each_is_restarted_with_its_own() {
     everywhere(|| async {
-        type Template = Arc<dyn Fn(&'static str) -> Child<Worker> + Send + Sync>;
+        #[derive(Clone)]
+        struct Template(Arc<dyn Fn(&'static str) -> Child<Worker> + Send + Sync>);
         const WORKERS: Name<DynamicSupervisor<Journal>> = Name::new("workers");
         let journal = Journal::new();
         DynamicSupervisor::with_extra(journal.clone()).name(&WORKERS).start_link().await.unwrap();
@@ -133,9 +134,9 @@ fn s31_s53_s97_extra_arguments_reach_every_child_and_each_is_restarted_with_its_
         assert_eq!(*wrong.kind(), CallErrorKind::WrongType);
         // A template, as in simple_one_for_one: the extra argument makes the children.
         let log = journal.clone();
-        let template: Template = Arc::new(move |id| Plan::new(id, &log).child().restart(Restart::Transient));
+        let template = Template(Arc::new(move |id| Plan::new(id, &log).child().restart(Restart::Transient)));
         let simple = DynamicSupervisor::with_extra(template).start_link().await.unwrap();
-        let child = simple.start_child_with(|template| template("t")).await.unwrap();
+        let child = simple.start_child_with(|template| template.0("t")).await.unwrap();
         assert_eq!(child.call(Id).await.unwrap(), "t");
     });
 }

@@ -12,10 +12,12 @@ mod runtime;
 
 /// Makes a server of an ordinary `impl` block.
 ///
-/// ```ignore
+/// ```
 /// use purlin::prelude::*;
 ///
 /// struct Counter { value: i64 }
+/// #[derive(Clone)]
+/// struct Tick;
 ///
 /// #[gen_server]
 /// impl Counter {
@@ -45,7 +47,7 @@ mod runtime;
 /// | anything else | itself | |
 ///
 /// Each may be `async` (except `format_status`; an `async` call with `&self` runs alone, since only what never waits can run in
-/// parallel) and may take `cx: &mut Cx<Self>` as its last argument; reads take `cx: &ReadCx<Self>`.
+/// parallel) and may take `cx: &mut Cx<Self>` as its last argument; `&self` calls take `cx: &ReadCx<Self>`.
 ///
 /// # Return types
 /// * `init`: `Self`, or `Result<Self, E>` where `InitError: From<E>`, such as `InitError`, `Crash` and any error.
@@ -68,13 +70,26 @@ pub fn gen_server(options: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes an `async fn main` the program: a tokio runtime, a node on it, and an orderly stop.
 ///
-/// ```ignore
+/// ```
+/// use purlin::prelude::*;
+///
+/// struct Counter { value: i64 }
+///
+/// #[gen_server]
+/// impl Counter {
+///     fn init(start: i64) -> Self { Counter { value: start } }
+///     #[call] fn get(&self) -> i64 { self.value }
+/// }
+///
 /// #[purlin::main]
 /// async fn main() -> Result<()> {
-///     Counter::start(0).name("counter").await?;
-///     std::future::pending().await
+///     let counter = Counter::start(7).await?;
+///     assert_eq!(counter.get().await?, 7);
+///     Ok(())
 /// }
 /// ```
+/// A program that is to run until it is stopped ends its `main` with `std::future::pending().await`.
+///
 /// SIGTERM or SIGINT (Ctrl-C) stops the node: its processes are shut down, the youngest first, each with its `terminate`; the program
 /// then ends with status 0. A second signal ends it at once, with status 128 + the signal's number. When `main` returns (or panics), the
 /// node is stopped in the same way, and the program ends with what `main` returned.
@@ -91,17 +106,24 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes an `async fn` a test with a node of its own. Needs the crate `purlin-test` among the `dev-dependencies`.
 ///
-/// ```ignore
+/// ```
+/// # mod tests {
+/// use purlin::prelude::*;
+/// use purlin_test::Sim;
+///
 /// #[purlin::test]
-/// async fn counts_on() {
-///     let counter = Counter::start(1).await.unwrap();
-///     assert_eq!(counter.increment(2).await.unwrap(), 3);
+/// async fn a_process_ends_when_its_body_returns() {
+///     let process = process::spawn(async |_: Mailbox<()>| {});
+///     process::wait(process.pid()).await;
+///     assert!(!process.is_alive());
 /// }
 ///
 /// #[purlin::test(sim, seeds = 500)]
-/// async fn counts_on_in_whatever_order_things_happen(sim: Sim) {
-///     // runs 500 times, each time with another order of events, on a virtual clock
+/// async fn sleeping_takes_virtual_time(sim: Sim) {
+///     process::sleep(secs(3_600)).await;
+///     assert!(sim.now() >= secs(3_600));
 /// }
+/// # }
 /// ```
 /// Plain, the test runs on a multi-thread runtime with two workers. With `sim` it runs on the simulated runtime, once for each seed: the
 /// seed decides which process runs next, time is virtual, and a failing seed is printed so that `PURLIN_SIM_SEED=0x..` can replay it.

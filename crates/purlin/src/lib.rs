@@ -16,9 +16,9 @@
 //!
 //! #[purlin::main]
 //! async fn main() -> Result<()> {
-//!     Counter::start(0).name("counter").await?;
+//!     Supervisor::one_for_one().child(Counter::child_spec(0).name("counter")).start_link().await?;
 //!
-//!     let counter = Counter::named("counter");        // found anew at each use
+//!     let counter = Counter::named("counter");        // whoever has the name: survives restarts
 //!     println!("{}", counter.increment(5).await?);    // a call: typed reply, 5 s deadline
 //!     counter.reset();                                // a cast: nobody waits
 //!     println!("{}", counter.get().await?);
@@ -58,9 +58,13 @@
 //! [`ExitReason`]; whoever is linked to it or monitors it is told, and nothing else is touched. Failures that the caller should see are
 //! replies: a handler may return `Result<R, MyError>` like anything else.
 //!
+//! A [`Supervisor`] starts such a process again, up to a limit and together with those that depend on it; a [`DynamicSupervisor`] does so for
+//! many processes of a kind. A [`Registry`] finds processes by any key.
+//!
 //! # Where things are
 //! * [`prelude`]: what most files need.
 //! * [`process`]: processes that are no servers; links, monitors, exit signals, names.
+//! * [`supervisor`], [`registry`]: trees of processes, and how to find one.
 //! * [`node`]: what owns the processes; several live in one program.
 //! * [`sys`]: looking into running processes. [`telemetry`]: events for metrics and logs.
 //! * [`macro@main`]: a program; it stops in order when it is asked to. [`macro@test`]: a test, in real time or simulated.
@@ -89,10 +93,14 @@ pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::
 pub mod prelude {
     #[doc(inline)]
     pub use crate::{
-        Address, AnyMsg, Call, CallError, CallErrorKind, Crash, Cx, Down, Exit, ExitReason, GenServer, HandleCall, HandleCast, HandleContinue,
-        HandleInfo, HandleRead, InitError, Mailbox, MailboxBound, MonitorRef, MonitorTarget, Name, Node, OrCrash, OrLater, Overflow, Pid, Plain,
-        ReadCx, Ref, Reply, ReplyTo, Result, StartError, StopError, Term, Timeout, TimerRef, TryCastError, millis, process, secs, sys,
+        Address, AnyMsg, AutoShutdown, Call, CallError, CallErrorKind, Child, ChildSpec, Crash, Cx, Down, DynamicSupervisor,
+        DynamicSupervisorRef, Exit, ExitReason, GenServer, HandleCall, HandleCast, HandleContinue, HandleInfo, HandleRead, InitError, Mailbox,
+        MailboxBound, MonitorRef, MonitorTarget, Name, Node, OrCrash, OrLater, Overflow, Pid, Plain, ReadCx, Ref, RegisterError, Registry,
+        RegistryError, Reply, ReplyTo, Restart, Result, Shutdown, StartChildError, StartError, StopError, Supervise, Supervised, Supervisor,
+        SupervisorRef, Term, Timeout, TimerRef, TryCastError, millis, process, secs, sys,
     };
+    #[doc(inline)]
+    pub use crate::Restart::{Permanent, Temporary, Transient};
     #[doc(inline)]
     pub use purlin_macros::gen_server;
 }

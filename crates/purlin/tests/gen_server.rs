@@ -45,13 +45,13 @@ impl Counter {
 
     #[call]
     async fn slow_get(&self) -> i64 {
-        tokio_yield().await;
+        process::yield_now().await;
         self.value
     }
 
     #[call]
     async fn slow_increment(&mut self, by: i64, cx: &mut Cx<Self>) -> Pid {
-        tokio_yield().await;
+        process::yield_now().await;
         // The block stays as it is written: another message's method is a plain method here.
         self.increment(by);
         cx.pid()
@@ -174,22 +174,9 @@ async fn received<T>(told: &Receiver<T>) -> T {
     loop {
         match told.try_recv() {
             Ok(value) => return value,
-            Err(_) => tokio_yield().await,
+            Err(_) => process::yield_now().await,
         }
     }
-}
-
-/// Waits once, without any time passing.
-async fn tokio_yield() {
-    let mut waited = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut waited, true) {
-            return std::task::Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        std::task::Poll::Pending
-    })
-    .await;
 }
 
 #[purlin::test]
@@ -248,7 +235,7 @@ async fn a_reply_may_come_later() -> Result<()> {
     while replies.len() < 2 {
         counter.send(Tick);
         counter.get().await?;
-        tokio_yield().await;
+        process::yield_now().await;
         replies.extend(told.try_iter());
     }
     assert_eq!(replies, [7, 7]);
@@ -276,7 +263,7 @@ async fn every_kind_of_info_arrives_typed_and_untyped() -> Result<()> {
     counter.watch(other.pid()).await?;
     other.stop().await?;
     while counter.log().await?.len() < 3 {
-        tokio_yield().await;
+        process::yield_now().await;
     }
     counter.idle().await?;
     // Virtual time.
@@ -388,7 +375,7 @@ struct Careful(String);
 #[gen_server]
 impl Careful {
     async fn init(text: String, times: usize, cx: &mut Cx<Self>) -> Result<Self, InitError> {
-        tokio_yield().await;
+        process::yield_now().await;
         if times == 0 {
             return Err(InitError::Ignore);
         }
@@ -408,7 +395,7 @@ impl Careful {
     }
 
     async fn terminate(&mut self, reason: &ExitReason, cx: &mut Cx<Self>) {
-        tokio_yield().await;
+        process::yield_now().await;
         if let Some(parent) = process::whereis("careful's watcher") {
             process::send(parent, format!("{reason} in {}", cx.pid() == process::self_pid().unwrap()));
         }

@@ -16,9 +16,9 @@ impl Counter {
 
 #[purlin::main]
 async fn main() -> Result<()> {
-    Counter::start(0).name("counter").await?;
+    Supervisor::one_for_one().child(Counter::child_spec(0).name("counter")).start_link().await?;
 
-    let counter = Counter::named("counter");        // found anew at each use
+    let counter = Counter::named("counter");        // whoever has the name: survives restarts
     println!("{}", counter.increment(5).await?);    // a call: typed reply, 5 s deadline
     counter.reset();                                // a cast: nobody waits
     println!("{}", counter.get().await?);

@@ -96,6 +96,8 @@ pub(crate) const SUPERVISOR: u32 = 256;
 /// Its node is simulated.
 pub(crate) const SIMULATED: u32 = 512;
 
+/// It has a tracing span, in `Extra`.
+pub(crate) const SPAN: u32 = 2048;
 /// Its links and monitors are closed: it has ended. Changes under the lock of `relations` only.
 pub(crate) const CLOSED: u32 = 1024;
 

@@ -30,6 +30,8 @@ pub(crate) struct Extra {
     /// Makes the message for a trapped exit signal.
     pub(crate) on_exit: Option<fn(Exit) -> Envelope>,
     pub(crate) debug: Option<Box<Debug>>,
+    /// Entered while the process runs; a child of the span that was current at the spawn.
+    pub(crate) span: Option<tracing::Span>,
     /// Who made the call whose handling ended it, for the crash report.
     pub(crate) client: Option<Pid>,
 }

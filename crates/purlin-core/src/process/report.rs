@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::process::cell::{Proc, Rejected};
+use crate::process::cell::{NO_DIRECT, Proc, Rejected, SPAN};
 use crate::process::exit_reason::ExitReason;
 use crate::process::panic;
 use crate::sync::Ordering;
@@ -73,6 +73,27 @@ fn crash(proc: &Proc, reason: &ExitReason, handled: u32) {
 fn unsafe_len(runner: *const crate::process::cell::Runner) -> usize {
     // SAFETY: called by `crash` only, whose caller holds RUN.
     unsafe { (*runner).inner.len() }
+}
+
+/// Gives a new process a span of target `purlin::process`, if somebody subscribes to it at level DEBUG. It is entered whenever the
+/// process runs, so that what its handlers log carries its pid and type. Calls of such a process go through its mailbox: in place, every
+/// call would pay for looking whether there is a span.
+#[inline]
+pub(crate) fn open_span(proc: &Proc) {
+    if tracing::enabled!(target: "purlin::process", tracing::Level::DEBUG) {
+        let span = tracing::debug_span!(target: "purlin::process", "process", pid = %proc.pid(), server = (proc.table.type_name)());
+        if !span.is_disabled() {
+            proc.extra.lock().get_or_insert_default().span = Some(span);
+            proc.set_flag(SPAN | NO_DIRECT, true);
+        }
+    }
+}
+
+/// Enters the process's span, if it has one.
+#[cold]
+pub(crate) fn enter_span(proc: &Proc) -> Option<tracing::span::EnteredSpan> {
+    let span = proc.extra.lock().as_ref()?.span.clone()?;
+    Some(span.entered())
 }
 
 /// A message that was not delivered: counted, and reported where that says something.

@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 
 use crate::mailbox::envelope::MsgTable;
 use crate::node::current::{Tls, tls};
-use crate::process::cell::{Proc, ProcRef};
+use crate::process::cell::{Proc, ProcRef, SPAN};
+use crate::process::report;
 use crate::rt::sched::Record;
 
 /// How many messages a process handles in one activation at most.
@@ -61,8 +62,10 @@ fn run(proc: &Proc, old: u64, run: &RunCx<'_>) -> Option<ProcRef> {
     let in_place = t.in_place.replace(true);
     let caller = t.caller.replace(0);
     t.catching.set(t.catching.get() + 1);
+    let span = if proc.has(SPAN) { report::enter_span(proc) } else { None };
     // SAFETY: the caller took RUN with `begin` and leaves it to the activation. User code is caught inside, so nothing unwinds past here.
     let ended = unsafe { (proc.table.activate)(proc, old, run) };
+    drop(span);
     t.catching.set(t.catching.get() - 1);
     t.caller.set(caller);
     t.in_place.set(in_place);

@@ -17,7 +17,33 @@ pub(crate) struct Owner<K> {
 /// Keys with the ids of their entries.
 enum Keys<K> {
     Few(Vec<(K, u64)>),
-    Many(HashMap<K, Vec<u64>, Seeds>),
+    Many(HashMap<K, Ids, Seeds>),
+}
+
+/// The ids of one key's entries; a unique key has one.
+enum Ids {
+    One(u64),
+    Many(Vec<u64>),
+}
+
+impl Ids {
+    fn as_slice(&self) -> &[u64] {
+        match self {
+            Ids::One(id) => std::slice::from_ref(id),
+            Ids::Many(ids) => ids,
+        }
+    }
+
+    fn push(&mut self, id: u64) {
+        match self {
+            Ids::One(first) => *self = Ids::Many(vec![*first, id]),
+            Ids::Many(ids) => ids.push(id),
+        }
+    }
+}
+
+fn insert<K: Key>(map: &mut HashMap<K, Ids, Seeds>, key: K, id: u64) {
+    map.entry(key).and_modify(|ids| ids.push(id)).or_insert(Ids::One(id));
 }
 
 impl<K: Key> Owner<K> {
@@ -36,11 +62,11 @@ impl<K: Key> Owner<K> {
             Keys::Few(list) => {
                 let mut map = HashMap::with_hasher(seeds);
                 for (key, id) in std::mem::take(list).into_iter().chain([(key, id)]) {
-                    map.entry(key).or_insert_with(Vec::new).push(id);
+                    insert(&mut map, key, id);
                 }
                 self.keys = Keys::Many(map);
             },
-            Keys::Many(map) => map.entry(key).or_default().push(id),
+            Keys::Many(map) => insert(map, key, id),
         }
     }
 
@@ -50,7 +76,7 @@ impl<K: Key> Owner<K> {
             Keys::Few(list) => list.extract_if(.., |(k, _)| key.is(k)).collect(),
             Keys::Many(map) => match key.remove(map) {
                 None => Vec::new(),
-                Some((key, ids)) => ids.into_iter().map(|id| (key.clone(), id)).collect(),
+                Some((key, ids)) => ids.as_slice().iter().map(|id| (key.clone(), *id)).collect(),
             },
         }
     }
@@ -66,7 +92,7 @@ impl<K: Key> Owner<K> {
     pub(crate) fn ids(&self, key: &(impl AsKey<K> + ?Sized)) -> Vec<u64> {
         match &self.keys {
             Keys::Few(list) => list.iter().filter(|(k, _)| key.is(k)).map(|(_, id)| *id).collect(),
-            Keys::Many(map) => key.find(map).cloned().unwrap_or_default(),
+            Keys::Many(map) => key.find(map).map_or_else(Vec::new, |ids| ids.as_slice().to_vec()),
         }
     }
 
@@ -75,7 +101,7 @@ impl<K: Key> Owner<K> {
         match &self.keys {
             Keys::Few(list) => list.clone(),
             Keys::Many(map) => {
-                let each = map.iter().flat_map(|(key, ids)| ids.iter().map(move |id| (key.clone(), *id)));
+                let each = map.iter().flat_map(|(key, ids)| ids.as_slice().iter().map(move |id| (key.clone(), *id)));
                 let mut entries: Vec<_> = each.collect();
                 entries.sort_unstable_by_key(|(_, id)| *id);
                 entries

@@ -10,6 +10,8 @@
 //!
 //! Timers live in one hierarchical wheel per node (`crate::timer`) with a millisecond tick, driven by one tokio task.
 
+pub(crate) mod idle;
+pub(crate) mod injector;
 pub(crate) mod random;
 pub(crate) mod ring;
 pub(crate) mod sched;

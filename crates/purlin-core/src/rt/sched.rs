@@ -6,14 +6,12 @@
 //!
 //!   executor: own ring, every 61st time the shared queue first; then the shared queue; then half of another ring
 //! ```
-//! An executor that finds nothing sets its bit in `idle`, looks once more, and returns to tokio. A party that pushes work makes the
-//! push visible, then looks at `idle` and wakes one executor. Both sides put a SeqCst fence between their write and their look, so at
-//! least one of them sees the other (Dekker): no wake-up is lost. A push into the own ring wakes nobody while the ring holds only that
-//! one process: this executor will get to it next, and handing it to a sleeping thread costs more than running it.
+//! An executor that finds nothing announces that, looks once more, and returns to tokio; see `rt::idle` for why no wake-up is
+//! lost. A push into the own ring wakes nobody while the ring holds only that one process: this executor will get to it next, and
+//! handing it to a sleeping thread costs more than running it.
 //!
 //! Queues hold bare pointers; `process::cell` says why that is safe.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::ptr::NonNull;
@@ -23,8 +21,10 @@ use std::time::Duration;
 use crate::node::current::{Tls, tls};
 use crate::node::{Node, NodeInner};
 use crate::process::cell::Proc;
+use crate::rt::idle::{self, Idle};
+use crate::rt::injector::Injector;
 use crate::rt::ring::Ring;
-use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
+use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering};
 
 /// How long an executor works before it gives its worker thread back to tokio.
 pub(crate) const SLICE: Duration = Duration::from_micros(200);
@@ -61,9 +61,8 @@ struct Simulated {
 pub(crate) struct Sched {
     owner: u32,
     workers: Box<[Worker]>,
-    inject: Mutex<VecDeque<NonNull<Proc>>>,
-    inject_len: AtomicUsize,
-    idle: AtomicU64,
+    injector: Injector<NonNull<Proc>>,
+    idle: Idle,
     simulated: Option<Mutex<Simulated>>,
     stopping: AtomicBool,
     running: AtomicUsize,
@@ -78,8 +77,8 @@ impl Sched {
     /// `workers` = 0 makes the simulated scheduler.
     pub(crate) fn new(owner: u32, workers: usize) -> Sched {
         let simulated = (workers == 0).then(|| Mutex::new(Simulated { ready: Vec::new() }));
-        // The idle mask has 64 bits; more executors than that would not pay on one set of queues.
-        let workers = workers.clamp(1, 64);
+        // More executors than that would not pay on one set of queues.
+        let workers = workers.clamp(1, idle::MOST);
         Sched {
             owner,
             workers: (0..workers)
@@ -92,9 +91,8 @@ impl Sched {
                     slice_end: AtomicU64::new(0),
                 })
                 .collect(),
-            inject: Mutex::new(VecDeque::new()),
-            inject_len: AtomicUsize::new(0),
-            idle: AtomicU64::new(0),
+            injector: Injector::new(),
+            idle: Idle::default(),
             simulated,
             stopping: AtomicBool::new(false),
             running: AtomicUsize::new(workers),
@@ -107,7 +105,7 @@ impl Sched {
 
     /// Is nothing being run and nothing waiting to be?
     pub(crate) fn is_idle(&self) -> bool {
-        self.idle.load(Ordering::Relaxed).count_ones() as usize == self.workers.len()
+        self.idle.count() == self.workers.len()
     }
 
     /// The executor of this scheduler that runs on this thread.
@@ -143,40 +141,16 @@ impl Sched {
 
     #[cold]
     fn inject(&self, proc: NonNull<Proc>) {
-        {
-            let mut queue = self.inject.lock();
-            queue.push_back(proc);
-            self.inject_len.store(queue.len(), Ordering::Relaxed);
-        }
+        self.injector.push(proc);
         self.wake_one();
-    }
-
-    fn take_injected(&self) -> Option<NonNull<Proc>> {
-        if self.inject_len.load(Ordering::Relaxed) == 0 {
-            return None;
-        }
-        let mut queue = self.inject.lock();
-        let proc = queue.pop_front();
-        self.inject_len.store(queue.len(), Ordering::Relaxed);
-        proc
     }
 
     /// Wakes one idle executor, if there is one.
     pub(crate) fn wake_one(&self) {
-        fence(Ordering::SeqCst);
-        let mut mask = self.idle.load(Ordering::Relaxed);
-        while mask != 0 {
-            let bit = mask & mask.wrapping_neg();
-            let before = self.idle.fetch_and(!bit, Ordering::AcqRel);
-            if before & bit != 0 {
-                let worker = &self.workers[bit.trailing_zeros() as usize];
-                let waker = worker.waker.lock().clone();
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-                return;
-            }
-            mask = before & !bit;
+        let Some(index) = self.idle.pick() else { return };
+        let waker = self.workers[index].waker.lock().clone();
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 
@@ -191,14 +165,14 @@ impl Sched {
             };
         }
         if tick % FAIRNESS == FAIRNESS - 1
-            && let Some(proc) = self.take_injected()
+            && let Some(proc) = self.injector.pop()
         {
             return Some(proc);
         }
         if let Some(proc) = me.ring.pop() {
             return Some(proc.cast());
         }
-        self.take_injected().or_else(|| {
+        self.injector.pop().or_else(|| {
             (1..self.workers.len()).find_map(|step| {
                 let other = &self.workers[(me.index + step) % self.workers.len()];
                 // SAFETY: `me` is the executor of this thread, the only producer of its ring.
@@ -211,7 +185,7 @@ impl Sched {
         match &self.simulated {
             Some(simulated) => !simulated.lock().ready.is_empty(),
             None => {
-                self.inject_len.load(Ordering::Relaxed) != 0 || self.workers.iter().any(|w| w.ring.len() != 0)
+                !self.injector.is_empty() || self.workers.iter().any(|w| w.ring.len() != 0)
             },
         }
     }
@@ -264,18 +238,17 @@ impl Executor {
             }
             let Some(proc) = sched.next(me, tick, node) else {
                 // Announce, then look again: a push that this look misses sees the announcement.
-                sched.idle.fetch_or(1 << self.index, Ordering::AcqRel);
-                fence(Ordering::SeqCst);
+                sched.idle.announce(self.index);
                 if !sched.has_work() && !sched.stopping.load(Ordering::Acquire) {
                     return Poll::Pending;
                 }
-                sched.idle.fetch_and(!(1 << self.index), Ordering::AcqRel);
+                sched.idle.retract(self.index);
                 continue;
             };
             // More waits than this executor can start at once: let an idle one help.
             if tick == 0
                 && sched.workers.len() > 1
-                && (me.ring.len() > 0 || sched.inject_len.load(Ordering::Relaxed) > 0)
+                && (me.ring.len() > 0 || !sched.injector.is_empty())
             {
                 sched.wake_one();
             }
@@ -317,7 +290,7 @@ impl Future for Executor {
                 *waker = Some(cx.waker().clone());
             }
         }
-        sched.idle.fetch_and(!(1 << self.index), Ordering::AcqRel);
+        sched.idle.retract(self.index);
         tls(|t| {
             let before = t.worker.replace(Some(NonNull::from(me)));
             let result = self.run(cx, t);
@@ -332,7 +305,7 @@ impl Drop for Executor {
     /// state are dropped, so that what they own is released.
     fn drop(&mut self) {
         let sched = &self.node.rt.sched;
-        sched.idle.fetch_and(!(1 << self.index), Ordering::AcqRel);
+        sched.idle.retract(self.index);
         *sched.workers[self.index].waker.lock() = None;
         if sched.running.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;

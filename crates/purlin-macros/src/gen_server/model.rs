@@ -113,7 +113,10 @@ pub(super) fn read(mut block: ItemImpl, mistakes: &mut Mistakes) -> std::result:
         Ok(ident) => ident,
         Err(error) => {
             mistakes.add(error);
-            let _ = block.items.iter_mut().filter_map(as_method).map(|method| take_role(method)).count();
+            // Our attributes would be one more error each.
+            for method in block.items.iter_mut().filter_map(as_method) {
+                let _ = take_role(method);
+            }
             return Err(Box::new(block));
         },
     };

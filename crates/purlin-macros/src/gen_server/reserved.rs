@@ -24,7 +24,7 @@ const OF_HANDLES: &[&str] = &[
 ];
 
 /// Functions of `GenServer` that are used as `Counter::start(..)`: a method of that name in the block would hide them.
-const OF_SERVERS: &[&str] = &["child_spec", "child_spec_with", "named", "start", "start_link"];
+const OF_SERVERS: &[&str] = &["child_spec", "child_spec_once", "child_spec_with", "named", "start", "start_link"];
 
 /// Methods that the server itself answers to, by their name alone.
 const CALLBACKS: &[&str] = &["accepts", "format_status", "init", "terminate"];

@@ -1,0 +1,210 @@
+//! Proves that `#[purlin::main]` runs a program on a node, passes its result on, and stops it in order when a signal asks for it.
+#![cfg(unix)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitCode, Stdio};
+
+use purlin::prelude::*;
+
+/// Says when it ends, so that a test sees the order.
+struct Speaker(&'static str);
+
+#[gen_server]
+impl Speaker {
+    fn init(name: &'static str, cx: &mut Cx<Self>) -> Self {
+        cx.trap_exits(true);
+        Speaker(name)
+    }
+
+    #[info]
+    fn exit(&mut self, exit: Exit, cx: &mut Cx<Self>) {
+        cx.stop(exit.reason);
+    }
+
+    fn terminate(&mut self, reason: &ExitReason) {
+        println!("{} ends: {reason}", self.0);
+    }
+}
+
+#[purlin::main]
+async fn returns() -> Result<()> {
+    Speaker::start("speaker").await?;
+    println!("on {}", Node::current().name());
+    Ok(())
+}
+
+#[purlin::main(name = "shop", worker_threads = 1)]
+async fn fails() -> Result<(), StartError> {
+    println!("on {}", Node::current().name());
+    Err(StartError::BadName)
+}
+
+#[purlin::main(flavor = "current_thread")]
+async fn has_a_status() -> ExitCode {
+    ExitCode::from(7)
+}
+
+#[purlin::main]
+async fn panics() {
+    Speaker::start("speaker").await.unwrap();
+    panic!("as meant");
+}
+
+#[purlin::main]
+async fn waits() -> Result<()> {
+    Speaker::start("speaker").await?;
+    println!("ready");
+    std::future::pending().await
+}
+
+#[purlin::main]
+async fn sees_its_servers_end() -> ExitCode {
+    let speaker = Speaker::start("speaker").await.unwrap();
+    println!("ready");
+    process::wait(speaker.pid()).await;
+    println!("main ends");
+    ExitCode::from(3)
+}
+
+/// Does not want to end.
+struct Stubborn;
+
+#[gen_server]
+impl Stubborn {
+    fn init(cx: &mut Cx<Self>) -> Self {
+        cx.trap_exits(true);
+        Stubborn
+    }
+
+    #[info]
+    async fn exit(&mut self, _: Exit) {
+        println!("no");
+        std::future::pending().await
+    }
+}
+
+#[purlin::main]
+async fn does_not_stop() {
+    Stubborn::start(()).await.unwrap();
+    println!("ready");
+    std::future::pending().await
+}
+
+const VARIABLE: &str = "PURLIN_TEST_PROGRAM";
+
+/// Is run by the tests below, in a process of its own.
+#[test]
+fn program() {
+    let Ok(name) = std::env::var(VARIABLE) else { return };
+    let code = match name.as_str() {
+        "returns" => returns(),
+        "fails" => fails(),
+        "has_a_status" => has_a_status(),
+        "panics" => panics(),
+        "waits" => waits(),
+        "sees_its_servers_end" => sees_its_servers_end(),
+        "does_not_stop" => does_not_stop(),
+        other => panic!("there is no program {other}"),
+    };
+    println!("{code:?} returned");
+}
+
+fn start(name: &str) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "program", "--nocapture", "--test-threads=1"]).env(VARIABLE, name);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// What the program wrote, and its status.
+fn output(child: Child) -> (String, Option<i32>) {
+    let output = child.wait_with_output().unwrap();
+    (String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr), output.status.code())
+}
+
+/// Reads until the program says `line`.
+fn wait_for(child: &mut Child, line: &str) -> BufReader<std::process::ChildStdout> {
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.ends_with(&format!("{line}\n")) {
+        assert_ne!(reader.read_line(&mut text).unwrap(), 0, "the program ended too early: {text}");
+    }
+    reader
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", child.id())]).status().unwrap();
+    assert!(status.success());
+}
+
+fn rest(mut reader: BufReader<std::process::ChildStdout>, child: &mut Child) -> (String, Option<i32>) {
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    (text, child.wait().unwrap().code())
+}
+
+fn success() -> String {
+    format!("{:?} returned", ExitCode::SUCCESS)
+}
+
+#[test]
+fn when_main_returns_the_node_is_stopped_and_the_result_passed_on() {
+    let (text, _) = output(start("returns"));
+    assert!(text.contains("on nonode\nspeaker ends: shutdown\n"), "{text}");
+    assert!(text.contains(&success()), "{text}");
+}
+
+#[test]
+fn an_error_of_main_is_shown_and_makes_the_program_fail() {
+    let (text, _) = output(start("fails"));
+    assert!(text.contains("on shop\n") && text.contains("Error: BadName"), "{text}");
+    assert!(text.contains(&format!("{:?} returned", ExitCode::FAILURE)), "{text}");
+}
+
+#[test]
+fn a_status_is_passed_on() {
+    let (text, _) = output(start("has_a_status"));
+    assert!(text.contains(&format!("{:?} returned", ExitCode::from(7))), "{text}");
+}
+
+#[test]
+fn the_node_is_stopped_before_a_panic_of_main_goes_on() {
+    let (text, code) = output(start("panics"));
+    assert!(text.contains("speaker ends: shutdown\n") && text.contains("as meant"), "{text}");
+    assert_eq!(code, Some(101));
+}
+
+#[test]
+fn a_signal_stops_the_processes_and_ends_the_program_well() {
+    for name in ["TERM", "INT"] {
+        let mut child = start("waits");
+        let reader = wait_for(&mut child, "ready");
+        signal(&child, name);
+        let (text, code) = rest(reader, &mut child);
+        assert!(text.starts_with("speaker ends: shutdown\n"), "{text}");
+        assert!(text.contains(&success()), "{text}");
+        assert_eq!(code, Some(0));
+    }
+}
+
+#[test]
+fn main_may_see_its_servers_end_and_say_the_last_word() {
+    let mut child = start("sees_its_servers_end");
+    let reader = wait_for(&mut child, "ready");
+    signal(&child, "TERM");
+    let (text, _) = rest(reader, &mut child);
+    assert!(text.starts_with("speaker ends: shutdown\nmain ends\n"), "{text}");
+    assert!(text.contains(&format!("{:?} returned", ExitCode::from(3))), "{text}");
+}
+
+#[test]
+fn a_second_signal_ends_the_program_at_once() {
+    let mut child = start("does_not_stop");
+    let mut reader = wait_for(&mut child, "ready");
+    signal(&child, "TERM");
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    assert_eq!(line, "no\n");
+    signal(&child, "INT");
+    let (_, code) = rest(reader, &mut child);
+    assert_eq!(code, Some(130));
+}
