@@ -28,7 +28,8 @@ impl Parse for Entry {
 
 /// Reads the options, each of them once.
 pub(crate) fn parse(tokens: proc_macro2::TokenStream) -> Result<Vec<Entry>> {
-    let entries: Vec<Entry> = Punctuated::<Entry, Token![,]>::parse_terminated.parse2(tokens)?.into_iter().collect();
+    let entries: Vec<Entry> =
+        Punctuated::<Entry, Token![,]>::parse_terminated.parse2(tokens)?.into_iter().collect();
     for (index, entry) in entries.iter().enumerate() {
         if entries[..index].iter().any(|earlier| earlier.name == entry.name) {
             return Err(Error::new(entry.name.span(), format!("`{}` is given twice", entry.name)));
@@ -47,7 +48,9 @@ impl Entry {
     }
 
     fn value(&self, example: &str) -> Result<&Expr> {
-        self.value.as_ref().ok_or_else(|| Error::new(self.name.span(), format!("write `{} = {example}`", self.name)))
+        self.value
+            .as_ref()
+            .ok_or_else(|| Error::new(self.name.span(), format!("write `{} = {example}`", self.name)))
     }
 
     /// A number from 1 up.
@@ -82,7 +85,9 @@ impl Entry {
     /// A name.
     pub(crate) fn ident(&self, example: &str) -> Result<Ident> {
         let path = self.path(example)?;
-        path.get_ident().cloned().ok_or_else(|| Error::new_spanned(&path, format!("expected a name, such as `{example}`")))
+        path.get_ident()
+            .cloned()
+            .ok_or_else(|| Error::new_spanned(&path, format!("expected a name, such as `{example}`")))
     }
 
     /// The error for an option that the attribute does not know.
@@ -105,7 +110,10 @@ mod tests {
     #[test]
     fn options_are_read_in_the_order_they_are_written() {
         let options = parse(quote!(sim, seeds = 500, crate = a::b)).unwrap();
-        assert_eq!(options.iter().map(|entry| entry.name.to_string()).collect::<Vec<_>>(), ["sim", "seeds", "crate"]);
+        assert_eq!(
+            options.iter().map(|entry| entry.name.to_string()).collect::<Vec<_>>(),
+            ["sim", "seeds", "crate"]
+        );
         assert!(options[0].flag().unwrap());
         assert_eq!(options[1].number().unwrap(), 500);
         assert_eq!(options[2].path("x").unwrap().segments.len(), 2);

@@ -39,11 +39,7 @@ pub(crate) fn main(options: TokenStream, item: TokenStream) -> TokenStream {
         let name = name.map(|name| quote!(.name(#name)));
         let ident = &function.sig.ident;
         let program = quote!(#krate::__private::Program::new() #workers #flavor #name);
-        Ok((
-            quote!(-> #krate::__private::ExitCode),
-            TokenStream::new(),
-            quote!(#program.run(#ident())),
-        ))
+        Ok((quote!(-> #krate::__private::ExitCode), TokenStream::new(), quote!(#program.run(#ident()))))
     })
 }
 
@@ -61,14 +57,21 @@ pub(crate) fn test(options: TokenStream, item: TokenStream) -> TokenStream {
             }
         }
         if let Some((_, span)) = seeds.filter(|_| !sim) {
-            return Err(Error::new(span, "seeds are for the simulated runtime: write `#[purlin::test(sim, seeds = ..)]`"));
+            return Err(Error::new(
+                span,
+                "seeds are for the simulated runtime: write `#[purlin::test(sim, seeds = ..)]`",
+            ));
         }
         if let Some((_, span)) = workers.filter(|_| sim) {
             return Err(Error::new(span, "the simulated runtime has one thread"));
         }
         let inputs = &function.sig.inputs;
         if let Some(input) = inputs.iter().nth(usize::from(sim)) {
-            let message = if sim { "a simulated test takes `sim: Sim` and nothing else" } else { "a test takes no arguments" };
+            let message = if sim {
+                "a simulated test takes `sim: Sim` and nothing else"
+            } else {
+                "a test takes no arguments"
+            };
             return Err(Error::new_spanned(input, message));
         }
         let ident = &function.sig.ident;
@@ -93,7 +96,10 @@ fn default_seeds(krate: &Path) -> TokenStream {
 
 /// Puts the function into one of the same name, which calls it: `build` says what the outer one returns, its attributes, and its body. The
 /// function stays as it is written, so that errors in it point to what a person wrote.
-fn expand(item: TokenStream, build: impl FnOnce(&ItemFn) -> Result<(TokenStream, TokenStream, TokenStream)>) -> TokenStream {
+fn expand(
+    item: TokenStream,
+    build: impl FnOnce(&ItemFn) -> Result<(TokenStream, TokenStream, TokenStream)>,
+) -> TokenStream {
     let mut function = match syn::parse2::<ItemFn>(item.clone()) {
         Ok(function) => function,
         Err(error) => {
@@ -103,10 +109,14 @@ fn expand(item: TokenStream, build: impl FnOnce(&ItemFn) -> Result<(TokenStream,
     };
     match check(&function).and_then(|()| build(&function)) {
         Ok((output, attributes, body)) => {
-            let (outer, inner): (Vec<_>, Vec<_>) = std::mem::take(&mut function.attrs).into_iter().partition(|attribute| {
-                ["cfg", "doc", "ignore", "should_panic", "test"].iter().any(|name| attribute.path().is_ident(name))
-            });
-            let (vis, ident) = (std::mem::replace(&mut function.vis, syn::Visibility::Inherited), &function.sig.ident);
+            let (outer, inner): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut function.attrs).into_iter().partition(|attribute| {
+                    ["cfg", "doc", "ignore", "should_panic", "test"]
+                        .iter()
+                        .any(|name| attribute.path().is_ident(name))
+                });
+            let (vis, ident) =
+                (std::mem::replace(&mut function.vis, syn::Visibility::Inherited), &function.sig.ident);
             quote! {
                 #(#outer)*
                 #attributes
@@ -129,10 +139,16 @@ fn expand(item: TokenStream, build: impl FnOnce(&ItemFn) -> Result<(TokenStream,
 fn check(function: &ItemFn) -> Result<()> {
     let signature = &function.sig;
     if signature.asyncness.is_none() {
-        return Err(Error::new_spanned(signature.fn_token, format!("`{}` must be async: write `async fn`", signature.ident)));
+        return Err(Error::new_spanned(
+            signature.fn_token,
+            format!("`{}` must be async: write `async fn`", signature.ident),
+        ));
     }
     if !signature.generics.params.is_empty() {
-        return Err(Error::new_spanned(&signature.generics, format!("`{}` cannot be generic", signature.ident)));
+        return Err(Error::new_spanned(
+            &signature.generics,
+            format!("`{}` cannot be generic", signature.ident),
+        ));
     }
     Ok(())
 }

@@ -1,6 +1,13 @@
 //! The models. Each public function runs one under every interleaving and panics, with loom's trace, if one goes wrong.
 
+pub mod cycle;
+pub mod end;
+pub mod idle;
+mod kit;
+pub mod links;
+pub mod mailbox;
 pub mod ring;
+pub mod run_lock;
 pub mod slot;
 pub mod table;
 

@@ -14,7 +14,11 @@ pub fn run_real<F: Future>(name: &str, workers: usize, body: F) -> F::Output {
 }
 
 /// Runs `body` with a new node, which is stopped before this returns or goes on panicking.
-pub(crate) fn on_node<F: Future>(runtime: &Runtime, start: impl FnOnce() -> Node, body: impl FnOnce(&Node) -> F) -> F::Output {
+pub(crate) fn on_node<F: Future>(
+    runtime: &Runtime,
+    start: impl FnOnce() -> Node,
+    body: impl FnOnce(&Node) -> F,
+) -> F::Output {
     let node = {
         let _entered = runtime.enter();
         start()

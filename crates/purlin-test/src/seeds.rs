@@ -25,7 +25,10 @@ fn choose(test: &str, count: usize, one: Option<String>, how_many: Option<String
         return vec![seed.unwrap_or_else(|| panic!("{ONE}={text}: expected a number, such as 0x1f3a"))];
     }
     let count = match how_many {
-        Some(text) => text.trim().parse().unwrap_or_else(|_| panic!("{HOW_MANY}={text}: expected a number, such as 10000")),
+        Some(text) => text
+            .trim()
+            .parse()
+            .unwrap_or_else(|_| panic!("{HOW_MANY}={text}: expected a number, such as 10000")),
         None => count,
     };
     let base = hash(test);
@@ -42,7 +45,9 @@ fn parse(text: &str) -> Option<u64> {
 
 /// FNV-1a: the same in every run and on every machine.
 fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// The output function of SplitMix64: neighbours become unlike each other.

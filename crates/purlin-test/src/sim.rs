@@ -55,7 +55,11 @@ where
     for (index, seed) in seeds.into_iter().enumerate() {
         let outcome = catch_unwind(AssertUnwindSafe(|| run(test, seed, &body).report()));
         if !matches!(outcome, Ok(ExitCode::SUCCESS)) {
-            eprintln!("{test}: failed with {}={seed:#x} (run {} of {count}); set it to replay this run", seeds::ONE, index + 1);
+            eprintln!(
+                "{test}: failed with {}={seed:#x} (run {} of {count}); set it to replay this run",
+                seeds::ONE,
+                index + 1
+            );
         }
         match outcome {
             Ok(ExitCode::SUCCESS) => {},
@@ -68,14 +72,20 @@ where
 /// One run.
 fn run<F: Future>(test: &str, seed: u64, body: impl Fn(Sim) -> F) -> F::Output {
     // Without I/O on purpose: a paused clock would time out every socket at once.
-    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a test needs a runtime");
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a test needs a runtime");
     let start = || Node::builder().name(test).simulated(seed).start();
     on_node(&runtime, start, |node| {
         let body = body(Sim { seed, node: node.clone() });
         async move {
             match tokio::time::timeout(STUCK, body).await {
                 Ok(output) => output,
-                Err(_) => panic!("the test waits for something that never happens: a day of virtual time is over"),
+                Err(_) => {
+                    panic!("the test waits for something that never happens: a day of virtual time is over")
+                },
             }
         }
     })

@@ -1,8 +1,8 @@
 //! Proves that tests run on nodes of their own, in real and in virtual time, and that a failing seed is told.
 
 use std::panic::catch_unwind;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use purlin::prelude::*;
@@ -41,23 +41,17 @@ async fn a_virtual_hour_takes_no_time(sim: Sim) {
     assert!(begun.elapsed() < Duration::from_secs(600));
 }
 
-/// Two processes write down who comes first.
-async fn race(_: Sim) -> &'static str {
-    let (winner, tell) = (std::sync::Arc::new(Mutex::new(None)), |name| {
-        move |winner: &Mutex<Option<&'static str>>| {
-            winner.lock().unwrap().get_or_insert(name);
-        }
+/// Two processes write their names down; the first one counts.
+async fn race() -> &'static str {
+    let board = Arc::new(Mutex::new(Vec::new()));
+    let runners = ["hare", "tortoise"].map(|name| {
+        let board = board.clone();
+        process::spawn(async move |_: Mailbox<()>| board.lock().unwrap().push(name))
     });
-    let mut runners = Vec::new();
-    for name in ["hare", "tortoise"] {
-        let (winner, tell) = (winner.clone(), tell(name));
-        runners.push(process::spawn(async move |_: Mailbox<()>| tell(&winner)));
-    }
     for runner in runners {
         process::wait(runner.pid()).await;
     }
-    let winner = winner.lock().unwrap().take();
-    winner.expect("both have run")
+    board.lock().unwrap()[0]
 }
 
 #[test]
@@ -66,7 +60,7 @@ fn every_seed_repeats_its_run_and_seeds_differ() {
         let results = Mutex::new(Vec::new());
         run_sim("race", 50, |sim| async {
             let seed = sim.seed();
-            let winner = race(sim).await;
+            let winner = race().await;
             results.lock().unwrap().push((seed, winner));
         });
         results.into_inner().unwrap()

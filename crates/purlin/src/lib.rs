@@ -92,15 +92,17 @@ pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::
 /// What most files need: `use purlin::prelude::*;`.
 pub mod prelude {
     #[doc(inline)]
-    pub use crate::{
-        Address, AnyMsg, AutoShutdown, Call, CallError, CallErrorKind, Child, ChildSpec, Crash, Cx, Down, DynamicSupervisor,
-        DynamicSupervisorRef, Exit, ExitReason, GenServer, HandleCall, HandleCast, HandleContinue, HandleInfo, HandleRead, InitError, Mailbox,
-        MailboxBound, MonitorRef, MonitorTarget, Name, Node, OrCrash, OrLater, Overflow, Pid, Plain, ReadCx, Ref, RegisterError, Registry,
-        RegistryError, Reply, ReplyTo, Restart, Result, Shutdown, StartChildError, StartError, StopError, Supervise, Supervised, Supervisor,
-        SupervisorRef, Term, Timeout, TimerRef, TryCastError, millis, process, secs, sys,
-    };
-    #[doc(inline)]
     pub use crate::Restart::{Permanent, Temporary, Transient};
+    #[doc(inline)]
+    pub use crate::{
+        Address, AnyMsg, AutoShutdown, Call, CallError, CallErrorKind, Child, ChildSpec, Crash, Cx, Down,
+        DynamicSupervisor, DynamicSupervisorRef, Exit, ExitReason, GenServer, HandleCall, HandleCast,
+        HandleContinue, HandleInfo, HandleRead, InitError, Mailbox, MailboxBound, MonitorRef, MonitorTarget,
+        Name, Node, OrCrash, OrLater, Overflow, Pid, Plain, ReadCx, Ref, RegisterError, Registry,
+        RegistryError, Reply, ReplyTo, Restart, Result, Shutdown, StartChildError, StartError, StopError,
+        Supervise, Supervised, Supervisor, SupervisorRef, Term, Timeout, TimerRef, TryCastError, millis,
+        process, secs, sys,
+    };
     #[doc(inline)]
     pub use purlin_macros::gen_server;
 }
@@ -115,12 +117,14 @@ pub mod __private {
     pub use std::process::ExitCode;
     pub use std::string::String;
 
-    pub use purlin_core::gen_server::{
-        Accepts, Client, Crash, Cx, GenServer, Handle, HandleCall, HandleCast, HandleContinue, HandleInfo, HandleRead, InitError, OrCrash, OrLater,
-        Plain, ReadCx, Reply, Target, call, cast_to,
-    };
     pub use purlin_core::ExitReason;
+    pub use purlin_core::gen_server::{
+        Accepts, Client, Crash, Cx, GenServer, Handle, HandleCall, HandleCast, HandleContinue, HandleInfo,
+        HandleRead, InitError, OrCrash, OrLater, Plain, ReadCx, Reply, Target, call, cast_to,
+    };
 
+    pub use crate::checks::{
+        Look, MessageCheck, ReadCheck, ReplyCheck, Returned, SharedCheck, StateCheck, reply_in_full,
+    };
     pub use crate::main_support::Program;
-    pub use crate::checks::{Look, MessageCheck, ReadCheck, ReplyCheck, Returned, SharedCheck, StateCheck, reply_in_full};
 }

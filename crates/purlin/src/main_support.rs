@@ -59,7 +59,8 @@ impl Program {
         F: Future,
         F::Output: Termination,
     {
-        let runtime = self.runtime().unwrap_or_else(|error| panic!("a tokio runtime could not be built: {error}"));
+        let runtime =
+            self.runtime().unwrap_or_else(|error| panic!("a tokio runtime could not be built: {error}"));
         let entered = runtime.enter();
         let mut node = Node::builder();
         if let Some(name) = self.name {
@@ -76,7 +77,8 @@ impl Program {
                 unwatched = Some(stop);
             },
         }
-        let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(node.scope(until_stopped(main, stopped)))));
+        let outcome =
+            catch_unwind(AssertUnwindSafe(|| runtime.block_on(node.scope(until_stopped(main, stopped)))));
         runtime.block_on(node.shutdown());
         drop((entered, unwatched));
         runtime.shutdown_timeout(BLOCKING_WORK);
@@ -88,7 +90,8 @@ impl Program {
     }
 
     fn runtime(&self) -> io::Result<Runtime> {
-        let mut builder = if self.current_thread { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+        let mut builder =
+            if self.current_thread { Builder::new_current_thread() } else { Builder::new_multi_thread() };
         if let Some(count) = self.worker_threads {
             builder.worker_threads(count);
         }
@@ -119,7 +122,10 @@ async fn stop_on_signal(mut signals: signal::Signals, node: Node, stop: oneshot:
     drop(tokio::spawn(async move {
         let signal = signals.next().await;
         tracing::warn!(target: "purlin::main", signal = signal.name, "ending at once");
-        #[expect(clippy::disallowed_methods, reason = "the person at the terminal does not want to wait for the orderly stop")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the person at the terminal does not want to wait for the orderly stop"
+        )]
         std::process::exit(signal.status);
     }));
     node.shutdown().await;
@@ -136,10 +142,10 @@ mod signal {
         pub(super) status: i32,
     }
 
-    #[cfg(unix)]
-    pub(super) use unix::Signals;
     #[cfg(not(unix))]
     pub(super) use other::Signals;
+    #[cfg(unix)]
+    pub(super) use unix::Signals;
 
     #[cfg(unix)]
     mod unix {

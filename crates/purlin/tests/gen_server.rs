@@ -406,7 +406,9 @@ impl Careful {
 async fn init_may_take_several_arguments_wait_fail_and_ignore() -> Result<()> {
     assert_eq!(Careful::start(("7".to_owned(), 3)).await?.text().await?, "777");
     assert_eq!(Careful::start(("7".to_owned(), 0)).await.unwrap_err(), StartError::Ignore);
-    let StartError::Failed(reason) = Careful::start(("x".to_owned(), 1)).await.unwrap_err() else { panic!("another error") };
+    let StartError::Failed(reason) = Careful::start(("x".to_owned(), 1)).await.unwrap_err() else {
+        panic!("another error")
+    };
     assert_eq!(reason.to_string(), "invalid digit found in string");
     Ok(())
 }

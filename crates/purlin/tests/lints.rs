@@ -1,7 +1,27 @@
 //! Proves that expansions keep to the strictest lints: what a person did not write, a person is not warned of.
-#![deny(warnings, missing_docs, unreachable_pub, rust_2018_idioms, unused_qualifications, missing_debug_implementations)]
-#![deny(clippy::all, clippy::pedantic, clippy::nursery, elided_lifetimes_in_paths, single_use_lifetimes, unused_lifetimes)]
-#![deny(missing_copy_implementations, redundant_lifetimes, unit_bindings, unused_results, variant_size_differences)]
+#![deny(
+    warnings,
+    missing_docs,
+    unreachable_pub,
+    rust_2018_idioms,
+    unused_qualifications,
+    missing_debug_implementations
+)]
+#![deny(
+    clippy::all,
+    clippy::pedantic,
+    clippy::nursery,
+    elided_lifetimes_in_paths,
+    single_use_lifetimes,
+    unused_lifetimes
+)]
+#![deny(
+    missing_copy_implementations,
+    redundant_lifetimes,
+    unit_bindings,
+    unused_results,
+    variant_size_differences
+)]
 #![forbid(unsafe_code)]
 
 use purlin::prelude::*;

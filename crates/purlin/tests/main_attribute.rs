@@ -118,7 +118,10 @@ fn start(name: &str) -> Child {
 /// What the program wrote, and its status.
 fn output(child: Child) -> (String, Option<i32>) {
     let output = child.wait_with_output().unwrap();
-    (String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr), output.status.code())
+    (
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr),
+        output.status.code(),
+    )
 }
 
 /// Reads until the program says `line`.

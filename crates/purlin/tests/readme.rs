@@ -11,8 +11,11 @@ fn file(path: &str) -> Option<String> {
 /// The first Rust listing of this crate's documentation.
 fn counter() -> String {
     let text = include_str!("../src/lib.rs");
-    let listing = text.lines().skip_while(|line| *line != "//! ```").skip(1).take_while(|line| *line != "//! ```");
-    listing.map(|line| line.trim_start_matches("//!").strip_prefix(' ').unwrap_or_default().to_owned() + "\n").collect()
+    let listing =
+        text.lines().skip_while(|line| *line != "//! ```").skip(1).take_while(|line| *line != "//! ```");
+    listing
+        .map(|line| line.trim_start_matches("//!").strip_prefix(' ').unwrap_or_default().to_owned() + "\n")
+        .collect()
 }
 
 #[test]
@@ -24,7 +27,10 @@ fn the_counter_has_at_most_25_lines() {
 #[test]
 fn the_counter_of_the_documentation_is_the_example() {
     let Some(example) = file("examples/counter/src/main.rs") else { return };
-    assert!(example.ends_with(&counter()), "examples/counter/src/main.rs differs from the listing in crates/purlin/src/lib.rs");
+    assert!(
+        example.ends_with(&counter()),
+        "examples/counter/src/main.rs differs from the listing in crates/purlin/src/lib.rs"
+    );
 }
 
 #[test]

@@ -10,7 +10,9 @@ use std::process::Command;
 fn mistakes_are_refused_in_words_for_people() {
     let (wanted, found) = (pinned(), compiler());
     if wanted.is_none() || wanted != found {
-        eprintln!("SKIPPED: the error texts are those of rustc {wanted:?} (rust-toolchain.toml), and this is {found:?}");
+        eprintln!(
+            "SKIPPED: the error texts are those of rustc {wanted:?} (rust-toolchain.toml), and this is {found:?}"
+        );
         return;
     }
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
@@ -26,7 +28,10 @@ fn pinned() -> Option<String> {
 
 /// The version of the compiler at work.
 fn compiler() -> Option<String> {
-    let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).arg("--version").output().ok()?;
+    let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+        .arg("--version")
+        .output()
+        .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     Some(text.split_whitespace().nth(1)?.to_owned())
 }

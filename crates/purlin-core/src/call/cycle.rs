@@ -27,10 +27,16 @@ pub(crate) struct Waits {
     target: u64,
 }
 
+/// How `me` waiting for `target` is published: packed pids carry no node, so an edge to another node of the program is unknown.
+#[inline]
+fn edge(me: &Proc, target: &Proc) -> u64 {
+    if me.pid().node_index() == target.pid().node_index() { packed(target) } else { UNKNOWN }
+}
+
 /// Publishes that the current process waits for `target`, for the time of a wait.
 pub(crate) fn publish(target: &Proc) -> Option<Waits> {
     current::with_current(|me| {
-        let target = packed(target);
+        let target = edge(me, target);
         let before = me.waits_on.load(Ordering::Relaxed);
         me.waits_on.store(if before == 0 { target } else { UNKNOWN }, Ordering::Relaxed);
         Waits { caller: me.to_ref(), target }
@@ -50,29 +56,42 @@ impl Drop for Waits {
 #[inline]
 pub(crate) fn publish_in_place(me: &Proc, target: &Proc) -> u64 {
     let before = me.waits_on.load(Ordering::Relaxed);
-    me.waits_on.store(packed(target), Ordering::Relaxed);
+    me.waits_on.store(edge(me, target), Ordering::Relaxed);
     before
 }
 
-/// The answer to `caller` (packed) will come later, from whomever: it is not certain any more whom it waits for.
-pub(crate) fn no_longer_certain(caller: u64) {
+/// The current process no longer keeps `caller` (packed) waiting: it is about to answer, or the answer will come later, from whomever.
+///
+/// The edge is taken back here, before the answer can be seen, and not only by the caller when it is polled again: in between the
+/// answering process may call the caller, which would look like a ring.
+pub(crate) fn release(caller: u64) {
     if caller == 0 {
         return;
     }
     current::with_current(|me| {
         let pid = crate::gen_server::message::unpack_pid(me, caller);
         if let Some(caller) = me.node.lookup(pid) {
+            // A newer edge of the caller's names somebody else and stays.
             let _ = caller.waits_on.compare_exchange(packed(me), 0, Ordering::Relaxed, Ordering::Relaxed);
         }
     });
 }
 
 /// The cycle that `me`, waiting for `target`, would close: the pids from `me` on.
+///
+/// The chain is walked twice: edges come and go while it is walked, and a ring put together from edges of different moments is none.
 pub(crate) fn find(node: &Node, me: &Proc, target: &Proc) -> Option<Vec<Pid>> {
     fence(Ordering::SeqCst);
+    let cycle = walk(node, me, target)?;
+    fence(Ordering::SeqCst);
+    (walk(node, me, target)? == cycle).then_some(cycle)
+}
+
+fn walk(node: &Node, me: &Proc, target: &Proc) -> Option<Vec<Pid>> {
     let mine = packed(me);
+    let index = me.pid().node_index();
     let mut next = target.waits_on.load(Ordering::Relaxed);
-    if next == 0 || next == UNKNOWN {
+    if next == 0 || next == UNKNOWN || target.pid().node_index() != index {
         return None;
     }
     let mut cycle = vec![me.pid(), target.pid()];
@@ -83,7 +102,7 @@ pub(crate) fn find(node: &Node, me: &Proc, target: &Proc) -> Option<Vec<Pid>> {
         if next == 0 || next == UNKNOWN {
             return None;
         }
-        let proc = node.lookup(Pid::from_parts(me.pid().node_index(), next as u32, (next >> 32) as u32))?;
+        let proc = node.lookup(Pid::from_parts(index, next as u32, (next >> 32) as u32))?;
         cycle.push(proc.pid());
         next = proc.waits_on.load(Ordering::Relaxed);
     }

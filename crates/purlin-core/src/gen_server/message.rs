@@ -190,12 +190,14 @@ where
 
 /// Gives a call what its handler returned.
 pub(crate) fn answer<R: Send + 'static>(flow: Flow<R>, replier: Replier<R>, caller: u64, marks: &mut Marks) {
+    if !matches!(flow, Flow::Crash(_)) {
+        crate::call::cycle::release(caller);
+    }
     match flow {
         Flow::Reply(reply) if !marks.stopping() => drop(replier.send(reply)),
         // Stop with reply: terminate runs first, as in OTP.
         Flow::Reply(reply) => marks.more().after.push(Box::new(move || drop(replier.send(reply)))),
         Flow::Later(later) => {
-            crate::call::cycle::no_longer_certain(caller);
             later.meet(replier);
         },
         Flow::Crash(reason) => {

@@ -119,6 +119,13 @@ impl SupervisorSpec {
     }
 }
 
+/// A supervisor can be given as a child as it is.
+impl From<SupervisorSpec> for ChildSpec {
+    fn from(spec: SupervisorSpec) -> Self {
+        spec.child_spec().erase()
+    }
+}
+
 /// What a supervisor is started with: a [`SupervisorSpec`], or the call of a module's [`init`](Supervise::init).
 pub struct SupervisorInit {
     pub(super) make: Box<dyn FnOnce() -> Result<SupervisorSpec, InitError> + Send>,

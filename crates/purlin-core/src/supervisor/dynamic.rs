@@ -45,7 +45,7 @@
 //! # });
 //! ```
 //! The closure runs inside the supervisor, once; restarts use what it made. An extra value that is itself a function from arguments to a
-//! child is OTP's `simple_one_for_one`: a template.
+//! child, in a struct of your own, is OTP's `simple_one_for_one`: a template.
 //!
 //! # When not to use
 //! For children known when the program is written, with an order between them: that is a [`Supervisor`](super::Supervisor). For work
@@ -65,7 +65,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::admin::{ChildCounts, ChildInfo};
-use super::child::{Child, StartChild};
+use super::child::{Child, ChildSpec, StartChild};
 use super::dynamic_policy::{DynamicChildren, DynamicDecision, DynamicRetry, DynamicStop, NotAChild, Restarted as Outcome};
 use super::effects::{self, Ended};
 use super::error::StartChildError;
@@ -186,6 +186,13 @@ impl<X: Extra> DynamicSupervisorSpec<X> {
             Some(name) => child.name(name),
             None => child,
         }
+    }
+}
+
+/// A dynamic supervisor can be given as a child as it is.
+impl<X: Extra> From<DynamicSupervisorSpec<X>> for ChildSpec {
+    fn from(spec: DynamicSupervisorSpec<X>) -> Self {
+        spec.child_spec().erase()
     }
 }
 

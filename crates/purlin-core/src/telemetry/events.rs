@@ -137,7 +137,7 @@ pub const MAILBOX_DROP: EventName = &["purlin", "mailbox", "drop"];
 /// |---|---|---|
 /// | measurement | `duration` | of the start, `init` included |
 /// | metadata | `supervisor`, (`supervisor_name`) | pid, text |
-/// | metadata | `child_id` | text |
+/// | metadata | `child_id` | text; the child's type under a dynamic supervisor, here and below |
 /// | metadata | `pid` | pid of the child; absent if its `init` said ignore |
 pub const SUPERVISOR_CHILD_START: EventName = &["purlin", "supervisor", "child", "start"];
 
@@ -146,12 +146,12 @@ pub const SUPERVISOR_CHILD_START: EventName = &["purlin", "supervisor", "child",
 /// | | key | value |
 /// |---|---|---|
 /// | measurement | `duration` | of the start, `init` included |
-/// | measurement | `downtime` | from the exit of the old process to the new one's being ready |
+/// | measurement | `downtime` | from when the supervisor learnt of the exit to the new process's being ready |
 /// | measurement | `restarts` | `u64`: restarts within the intensity window, this one included |
 /// | metadata | `supervisor`, (`supervisor_name`) | pid, text |
 /// | metadata | `child_id` | text |
 /// | metadata | `pid` | pid of the new process; absent if its `init` said ignore |
-/// | metadata | `old_pid` | pid of the process that ended |
+/// | metadata | (`old_pid`) | pid of the process that ended, if it ever ran |
 /// | metadata | `reason` | exit reason of the process that ended; that of the failing sibling under `one_for_all` and `rest_for_one` |
 pub const SUPERVISOR_CHILD_RESTART: EventName = &["purlin", "supervisor", "child", "restart"];
 

@@ -17,7 +17,8 @@ pub(super) fn declaration(frame: &Frame<'_>) -> TokenStream {
     let p = frame.private_at(Span::call_site());
     let (_, _, clause) = frame.generics.split_for_impl();
     let generics = &frame.generics;
-    let is_public = |message: &&Message| !message.kind.is_typed() && matches!(message.vis, Visibility::Public(_));
+    let is_public =
+        |message: &&Message| !message.kind.is_typed() && matches!(message.vis, Visibility::Public(_));
     let hidden = server.messages.iter().find(is_public).is_none().then(|| quote!(#[doc(hidden)]));
     let server = text(me);
     let doc = format!(
@@ -38,7 +39,11 @@ pub(super) fn implementation(frame: &Frame<'_>) -> TokenStream {
     let Frame { me, client, server, .. } = frame;
     let p = frame.private_at(Span::call_site());
     let (generics, arguments, clause) = frame.generics.split_for_impl();
-    let methods = server.messages.iter().filter(|message| !message.kind.is_typed()).map(|message| method(frame, message));
+    let methods = server
+        .messages
+        .iter()
+        .filter(|message| !message.kind.is_typed())
+        .map(|message| method(frame, message));
     quote! {
         impl #generics #client #arguments for #p::Target<#me> #clause {}
         impl #generics dyn #client #arguments #clause {

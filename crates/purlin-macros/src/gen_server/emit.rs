@@ -44,7 +44,10 @@ pub(super) fn server(server: &Server, options: &Options) -> TokenStream {
         private: quote!(#krate::__private),
         me,
         generics: spelled,
-        client: options.client.clone().unwrap_or_else(|| format_ident!("{}Client", server.ident.unraw(), span = server.ident.span())),
+        client: options
+            .client
+            .clone()
+            .unwrap_or_else(|| format_ident!("{}Client", server.ident.unraw(), span = server.ident.span())),
     };
     let messages = server.messages.iter().map(|message| frame.message(message));
     let checks = frame.checks();
@@ -99,11 +102,13 @@ impl Frame<'_> {
             }
         });
         let table = Ident::new("table", Span::mixed_site());
-        let infos = server.messages.iter().filter(|message| message.kind == Kind::Info).map(|Message { cfgs, args, ident, .. }| {
-            let ty = &args[0].ty;
-            let table = &table;
-            quote_spanned!(at(ident.span())=> #(#cfgs)* { #table.info::<#ty, _>(); })
-        });
+        let infos = server.messages.iter().filter(|message| message.kind == Kind::Info).map(
+            |Message { cfgs, args, ident, .. }| {
+                let ty = &args[0].ty;
+                let table = &table;
+                quote_spanned!(at(ident.span())=> #(#cfgs)* { #table.info::<#ty, _>(); })
+            },
+        );
         quote! {
             impl #generics #p::GenServer for #me #clause {
                 #inits
@@ -196,7 +201,8 @@ impl Frame<'_> {
             let fields = args.iter().map(|arg| without_self(arg.ty.to_token_stream(), me));
             let marker = self.marker_type();
             let rest = marker.is_some().then(|| quote!(_));
-            let declaration = quote_spanned!(span=> #(#cfgs)* struct #name #generics (#(#fields,)* #marker) #clause;);
+            let declaration =
+                quote_spanned!(span=> #(#cfgs)* struct #name #generics (#(#fields,)* #marker) #clause;);
             (declaration, quote!(#name #arguments), quote!(#name(#(#names,)* #rest)))
         };
         let call = {
@@ -213,7 +219,8 @@ impl Frame<'_> {
             Kind::Continue => ("HandleContinue", "handle_continue"),
         };
         let (handler, method) = (Ident::new(handler, span), Ident::new(method, span));
-        let reply = matches!(kind, Kind::Call | Kind::Read).then(|| quote_spanned!(span=> type Reply = #reply;));
+        let reply =
+            matches!(kind, Kind::Call | Kind::Read).then(|| quote_spanned!(span=> type Reply = #reply;));
         let definition = if *kind == Kind::Read {
             quote_spanned! {span=>
                 fn #method(&self, #pattern: #ty, cx: &#p::ReadCx<Self>) -> #output {
@@ -244,16 +251,26 @@ impl Frame<'_> {
     }
 
     /// A shape's name, the reply, the handler's output and its body, which calls the method.
-    fn shape(&self, shape: &Shape, call: TokenStream, span: Span) -> (Ident, TokenStream, TokenStream, TokenStream) {
+    fn shape(
+        &self,
+        shape: &Shape,
+        call: TokenStream,
+        span: Span,
+    ) -> (Ident, TokenStream, TokenStream, TokenStream) {
         let p = self.private_at(span);
         let name = |name| Ident::new(name, span);
         match shape {
             Shape::Plain(reply) => {
-                let reply = reply.as_ref().map_or_else(|| quote_spanned!(span=> ()), ToTokens::to_token_stream);
+                let reply =
+                    reply.as_ref().map_or_else(|| quote_spanned!(span=> ()), ToTokens::to_token_stream);
                 (name("Plain"), reply.clone(), reply, call)
             },
-            Shape::OrCrash(reply) => (name("OrCrash"), quote!(#reply), quote!(#p::Result<#reply, #p::Crash>), call),
-            Shape::OrLater(reply) => (name("OrLater"), quote!(#reply), quote!(#p::Result<#p::Reply<#reply>, #p::Crash>), call),
+            Shape::OrCrash(reply) => {
+                (name("OrCrash"), quote!(#reply), quote!(#p::Result<#reply, #p::Crash>), call)
+            },
+            Shape::OrLater(reply) => {
+                (name("OrLater"), quote!(#reply), quote!(#p::Result<#p::Reply<#reply>, #p::Crash>), call)
+            },
             Shape::Later(reply) => {
                 let output = quote!(#p::Result<#p::Reply<#reply>, #p::Crash>);
                 (name("OrLater"), quote!(#reply), output, quote_spanned!(span=> #p::Result::Ok(#call)))
@@ -299,13 +316,24 @@ impl Frame<'_> {
         for Message { kind, ident, cfgs, is_async, is_shared, args, shape, .. } in &server.messages {
             match kind {
                 Kind::Read => check("ReadCheck", me.to_token_stream(), cfgs, ident.span()),
-                _ if *is_async && *is_shared => check("SharedCheck", me.to_token_stream(), cfgs, ident.span()),
+                _ if *is_async && *is_shared => {
+                    check("SharedCheck", me.to_token_stream(), cfgs, ident.span())
+                },
                 _ => {},
             }
             for arg in args {
-                check("MessageCheck", without_self(arg.ty.to_token_stream(), me), cfgs, span_of(&arg.ty, ident));
+                check(
+                    "MessageCheck",
+                    without_self(arg.ty.to_token_stream(), me),
+                    cfgs,
+                    span_of(&arg.ty, ident),
+                );
             }
-            if let Shape::Plain(Some(reply)) | Shape::OrCrash(reply) | Shape::OrLater(reply) | Shape::Later(reply) = shape {
+            if let Shape::Plain(Some(reply))
+            | Shape::OrCrash(reply)
+            | Shape::OrLater(reply)
+            | Shape::Later(reply) = shape
+            {
                 check("ReplyCheck", without_self(reply.to_token_stream(), me), cfgs, span_of(reply, ident));
             }
         }
@@ -349,8 +377,7 @@ pub(super) fn without_self(tokens: TokenStream, me: &Type) -> TokenStream {
                 spelled.extend([TokenTree::Group(inner)]);
             },
             TokenTree::Ident(ident) if ident == "Self" => {
-                let path_goes_on =
-                    matches!(tokens.peek(), Some(TokenTree::Punct(next)) if next.as_char() == ':' && next.spacing() == Spacing::Joint);
+                let path_goes_on = matches!(tokens.peek(), Some(TokenTree::Punct(next)) if next.as_char() == ':' && next.spacing() == Spacing::Joint);
                 if path_goes_on {
                     spelled.extend(quote!(<#me>));
                 } else {

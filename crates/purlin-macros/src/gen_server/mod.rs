@@ -52,7 +52,10 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
         // Not an `impl` block, or one that does not parse: rustc says the latter better than we could.
         Err(_) if is_impl(&item) => return item,
         Err(_) => {
-            let error = Error::new(proc_macro2::Span::call_site(), "`#[gen_server]` belongs on an `impl` block: `impl Counter { .. }`");
+            let error = Error::new(
+                proc_macro2::Span::call_site(),
+                "`#[gen_server]` belongs on an `impl` block: `impl Counter { .. }`",
+            );
             let error = error.to_compile_error();
             return quote!(#item #error);
         },
@@ -73,7 +76,9 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 fn is_impl(item: &TokenStream) -> bool {
-    item.clone().into_iter().any(|token| matches!(token, proc_macro2::TokenTree::Ident(ident) if ident == "impl"))
+    item.clone()
+        .into_iter()
+        .any(|token| matches!(token, proc_macro2::TokenTree::Ident(ident) if ident == "impl"))
 }
 
 #[cfg(test)]

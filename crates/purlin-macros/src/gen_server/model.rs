@@ -108,7 +108,10 @@ impl Mistakes {
 }
 
 /// Reads the block. `Err` if it is nothing that a server could be made of.
-pub(super) fn read(mut block: ItemImpl, mistakes: &mut Mistakes) -> std::result::Result<Server, Box<ItemImpl>> {
+pub(super) fn read(
+    mut block: ItemImpl,
+    mistakes: &mut Mistakes,
+) -> std::result::Result<Server, Box<ItemImpl>> {
     let ident = match server_name(&block) {
         Ok(ident) => ident,
         Err(error) => {
@@ -120,7 +123,14 @@ pub(super) fn read(mut block: ItemImpl, mistakes: &mut Mistakes) -> std::result:
             return Err(Box::new(block));
         },
     };
-    let mut server = Server { block, ident, inits: Vec::new(), terminates: Vec::new(), statuses: Vec::new(), messages: Vec::new() };
+    let mut server = Server {
+        block,
+        ident,
+        inits: Vec::new(),
+        terminates: Vec::new(),
+        statuses: Vec::new(),
+        messages: Vec::new(),
+    };
     let mut has_init = false;
     let items = std::mem::take(&mut server.block.items);
     for mut item in items {
@@ -142,7 +152,10 @@ pub(super) fn read(mut block: ItemImpl, mistakes: &mut Mistakes) -> std::result:
         }
     }
     if !has_init {
-        let message = format!("`{}` has no `init`: add `fn init(..) -> Self`, which makes the state when the server starts", server.ident);
+        let message = format!(
+            "`{}` has no `init`: add `fn init(..) -> Self`, which makes the state when the server starts",
+            server.ident
+        );
         mistakes.add(Error::new_spanned(&server.block.self_ty, message));
     }
     Ok(server)
@@ -158,11 +171,15 @@ fn as_method(item: &mut ImplItem) -> Option<&mut ImplItemFn> {
 /// The name of the type that the block is for.
 fn server_name(block: &ItemImpl) -> Result<Ident> {
     if let Some((_, path, _)) = &block.trait_ {
-        let message = format!("`#[gen_server]` belongs on the type's own block: `impl {} {{ .. }}`", text(&block.self_ty));
+        let message = format!(
+            "`#[gen_server]` belongs on the type's own block: `impl {} {{ .. }}`",
+            text(&block.self_ty)
+        );
         return Err(Error::new_spanned(path, message));
     }
     if let Some(lifetime) = block.generics.lifetimes().next() {
-        let message = "a server lives as long as it likes, so its state cannot borrow: use owned data, or `Arc`";
+        let message =
+            "a server lives as long as it likes, so its state cannot borrow: use owned data, or `Arc`";
         return Err(Error::new_spanned(lifetime, message));
     }
     match (shape::ungroup(&block.self_ty), shape::last_segment(&block.self_ty)) {
@@ -194,11 +211,13 @@ fn take_role(method: &mut ImplItemFn) -> Result<Option<(Kind, Span)>> {
             },
         };
         if attribute.meta.require_path_only().is_err() {
-            mistake = Some(Error::new_spanned(attribute, format!("`{}` takes no arguments", kind.attribute())));
+            mistake =
+                Some(Error::new_spanned(attribute, format!("`{}` takes no arguments", kind.attribute())));
         }
         match found {
             Some((earlier, _)) => {
-                let message = format!("one attribute for each method: it is `{}` already", earlier.attribute());
+                let message =
+                    format!("one attribute for each method: it is `{}` already", earlier.attribute());
                 mistake = Some(Error::new_spanned(attribute, message));
             },
             None => found = Some((kind, syn::spanned::Spanned::span(attribute))),
@@ -210,7 +229,8 @@ fn take_role(method: &mut ImplItemFn) -> Result<Option<(Kind, Span)>> {
 
 /// `call` for `#[call]` and `#[purlin::call]`; `None` for attributes that are not ours.
 fn our_name(attribute: &Attribute) -> Option<String> {
-    const OURS: &[&str] = &["call", "cast", "info", "handle_continue", "handle_call", "handle_cast", "handle_info", "read"];
+    const OURS: &[&str] =
+        &["call", "cast", "info", "handle_continue", "handle_call", "handle_cast", "handle_info", "read"];
     let mut segments = attribute.path().segments.iter();
     let ident = match (segments.next(), segments.next(), segments.next()) {
         (Some(only), None, None) => &only.ident,
@@ -243,7 +263,10 @@ impl Server {
         match name.as_str() {
             "init" => {
                 if is_second(self.inits.iter().map(|init| &init.cfgs), &cfgs) {
-                    mistakes.add(second(method, "a server is made in one way; let the arguments tell the cases apart"));
+                    mistakes.add(second(
+                        method,
+                        "a server is made in one way; let the arguments tell the cases apart",
+                    ));
                     return false;
                 }
                 let init = mistakes.note(init(method, &self.ident)).unwrap_or_else(|| Init::broken(method));
@@ -251,7 +274,8 @@ impl Server {
             },
             "terminate" => {
                 if is_second(self.terminates.iter().map(|callback| &callback.cfgs), &cfgs) {
-                    mistakes.add(second(method, "a server ends in one way; the reason tells the cases apart"));
+                    mistakes
+                        .add(second(method, "a server ends in one way; the reason tells the cases apart"));
                     return false;
                 }
                 self.terminates.extend(mistakes.note(terminate(method)));
@@ -276,7 +300,8 @@ impl Server {
         let kind = match (kind, access) {
             (_, Access::None) => {
                 let but = if kind == Kind::Call { ", or `&self` if it only looks" } else { "" };
-                let message = format!("`{attribute}` handles a message with the state: take `&mut self`{but}");
+                let message =
+                    format!("`{attribute}` handles a message with the state: take `&mut self`{but}");
                 return Err(Error::new_spanned(&method.sig.ident, message));
             },
             (Kind::Call, Access::Shared) if !is_async => Kind::Read,
@@ -298,15 +323,22 @@ impl Server {
         let shape = shape::peel(&method.sig.output);
         match &shape {
             Shape::Plain(None) => {},
-            Shape::Plain(Some(reply)) | Shape::OrCrash(reply) | Shape::OrLater(reply) | Shape::Later(reply)
+            Shape::Plain(Some(reply))
+            | Shape::OrCrash(reply)
+            | Shape::OrLater(reply)
+            | Shape::Later(reply)
                 if matches!(kind, Kind::Call | Kind::Read) =>
             {
                 owned(reply, What::Reply)?;
             },
             Shape::OrCrash(reply) if shape::is_unit(reply) => {},
             _ => {
-                let message = format!("nobody waits for what `{attribute}` returns: return nothing, or `Result<(), Crash>` written out");
-                let ReturnType::Type(_, ty) = &method.sig.output else { return Err(Error::new_spanned(&method.sig, message)) };
+                let message = format!(
+                    "nobody waits for what `{attribute}` returns: return nothing, or `Result<(), Crash>` written out"
+                );
+                let ReturnType::Type(_, ty) = &method.sig.output else {
+                    return Err(Error::new_spanned(&method.sig, message));
+                };
                 return Err(Error::new_spanned(ty, message));
             },
         }
@@ -334,18 +366,26 @@ impl Server {
         let attribute = kind.attribute();
         let [message] = args else {
             let name = &method.sig.ident;
-            let text = format!("`{attribute}` takes one message, whose type says which: `fn {name}(&mut self, message: Message)`");
+            let text = format!(
+                "`{attribute}` takes one message, whose type says which: `fn {name}(&mut self, message: Message)`"
+            );
             let inputs = &method.sig.inputs;
-            return Err(if args.is_empty() { Error::new_spanned(name, text) } else { Error::new_spanned(inputs, text) });
+            return Err(if args.is_empty() {
+                Error::new_spanned(name, text)
+            } else {
+                Error::new_spanned(inputs, text)
+            });
         };
         let ty = message.ty.to_token_stream().to_string();
         let twin = self.messages.iter().find(|other| {
-            let same = other.kind == kind && other.args.first().is_some_and(|arg| arg.ty.to_token_stream().to_string() == ty);
+            let same = other.kind == kind
+                && other.args.first().is_some_and(|arg| arg.ty.to_token_stream().to_string() == ty);
             same && (other.cfgs.is_empty() || pick(method, "cfg").is_empty())
         });
         match twin {
             Some(twin) => {
-                let text = format!("`{}` handles `{}` already, in `{}`", self.ident, text(&message.ty), twin.ident);
+                let text =
+                    format!("`{}` handles `{}` already, in `{}`", self.ident, text(&message.ty), twin.ident);
                 Err(Error::new_spanned(&message.ty, text))
             },
             None => Ok(()),
@@ -375,7 +415,14 @@ impl Init {
     /// An `init` that keeps its mistake from causing others.
     fn broken(method: &ImplItemFn) -> Init {
         let span = method.sig.ident.span();
-        Init { cfgs: pick(method, "cfg"), is_async: false, args: Vec::new(), context: false, made: Made::Nothing, span }
+        Init {
+            cfgs: pick(method, "cfg"),
+            is_async: false,
+            args: Vec::new(),
+            context: false,
+            made: Made::Nothing,
+            span,
+        }
     }
 }
 
@@ -390,7 +437,8 @@ fn init(method: &ImplItemFn, server: &Ident) -> Result<Init> {
     }
     let made = shape::made(&method.sig.output, server);
     if matches!(made, Made::Nothing) {
-        let message = "`init` makes the state: return `Self`, or `Result<Self, InitError>` if it can fail, written out";
+        let message =
+            "`init` makes the state: return `Self`, or `Result<Self, InitError>` if it can fail, written out";
         return Err(match &method.sig.output {
             ReturnType::Type(_, ty) => Error::new_spanned(ty, message),
             ReturnType::Default => Error::new_spanned(&method.sig.ident, message),
@@ -438,5 +486,11 @@ fn format_status(method: &ImplItemFn) -> Result<Callback> {
         let message = "`format_status` tells the state as text: `fn format_status(&self) -> String`";
         return Err(Error::new_spanned(&method.sig.ident, message));
     }
-    Ok(Callback { cfgs: pick(method, "cfg"), is_async, reason: false, context: false, span: method.sig.ident.span() })
+    Ok(Callback {
+        cfgs: pick(method, "cfg"),
+        is_async,
+        reason: false,
+        context: false,
+        span: method.sig.ident.span(),
+    })
 }

@@ -24,7 +24,8 @@ const OF_HANDLES: &[&str] = &[
 ];
 
 /// Functions of `GenServer` that are used as `Counter::start(..)`: a method of that name in the block would hide them.
-const OF_SERVERS: &[&str] = &["child_spec", "child_spec_once", "child_spec_with", "named", "start", "start_link"];
+const OF_SERVERS: &[&str] =
+    &["child_spec", "child_spec_once", "child_spec_with", "named", "start", "start_link"];
 
 /// Methods that the server itself answers to, by their name alone.
 const CALLBACKS: &[&str] = &["accepts", "format_status", "init", "terminate"];
@@ -33,11 +34,17 @@ const CALLBACKS: &[&str] = &["accepts", "format_status", "init", "terminate"];
 pub(super) fn why_not(name: &str) -> Option<String> {
     let is_in = |names: &[&str]| names.contains(&name);
     if is_in(OF_HANDLES) {
-        Some(format!("every `Ref` and `Name` has a method `{name}` already, which would be called instead of this one: choose another name"))
+        Some(format!(
+            "every `Ref` and `Name` has a method `{name}` already, which would be called instead of this one: choose another name"
+        ))
     } else if is_in(OF_SERVERS) {
-        Some(format!("every server has a function `{name}` already, which this one would hide: choose another name"))
+        Some(format!(
+            "every server has a function `{name}` already, which this one would hide: choose another name"
+        ))
     } else if is_in(CALLBACKS) {
-        Some(format!("`{name}` is a callback of the server and cannot be a message: choose another name, or remove the attribute"))
+        Some(format!(
+            "`{name}` is a callback of the server and cannot be a message: choose another name, or remove the attribute"
+        ))
     } else {
         None
     }

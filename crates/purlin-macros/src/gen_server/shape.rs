@@ -57,11 +57,13 @@ pub(super) fn made(output: &ReturnType, server: &Ident) -> Made {
 /// Is it a type that cannot be an alias of a `Result`, however it is imported?
 pub(super) fn is_surely_no_result(ty: &Type) -> bool {
     const KNOWN: &[&str] = &[
-        "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128", "usize", "String",
-        "Self",
+        "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64",
+        "u128", "usize", "String", "Self",
     ];
     match ungroup(ty) {
-        Type::Path(path) => path.path.get_ident().is_some_and(|ident| KNOWN.iter().any(|known| ident == known)),
+        Type::Path(path) => {
+            path.path.get_ident().is_some_and(|ident| KNOWN.iter().any(|known| ident == known))
+        },
         Type::Macro(_) => false,
         _ => true,
     }

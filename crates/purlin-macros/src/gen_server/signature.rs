@@ -7,7 +7,8 @@ use quote::{ToTokens, format_ident};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{
-    Error, FnArg, Ident, Lifetime, ParenthesizedGenericArguments, Pat, Result, TraitBound, Type, TypeBareFn, TypeImplTrait, TypeReference,
+    Error, FnArg, Ident, Lifetime, ParenthesizedGenericArguments, Pat, Result, TraitBound, Type, TypeBareFn,
+    TypeImplTrait, TypeReference,
 };
 
 use super::shape::{last_segment, ungroup};
@@ -52,17 +53,25 @@ pub(super) fn inputs(signature: &syn::Signature) -> Result<Inputs> {
         match input {
             FnArg::Receiver(receiver) => {
                 let Type::Reference(reference) = ungroup(&receiver.ty) else {
-                    let message = "a message does not end the server: take `&mut self`, or `&self` to look only";
+                    let message =
+                        "a message does not end the server: take `&mut self`, or `&self` to look only";
                     return Err(Error::new_spanned(receiver, message));
                 };
-                sorted.access = if reference.mutability.is_some() { Access::Exclusive } else { Access::Shared };
+                sorted.access =
+                    if reference.mutability.is_some() { Access::Exclusive } else { Access::Shared };
             },
             FnArg::Typed(arg) => {
                 if let Some(context) = &sorted.context {
-                    return Err(Error::new(context.span, "the context comes last: move it behind the other arguments"));
+                    return Err(Error::new(
+                        context.span,
+                        "the context comes last: move it behind the other arguments",
+                    ));
                 }
                 if let Some(attribute) = arg.attrs.iter().find(|attribute| attribute.path().is_ident("cfg")) {
-                    return Err(Error::new_spanned(attribute, "an argument cannot be conditional: put `#[cfg]` on the method"));
+                    return Err(Error::new_spanned(
+                        attribute,
+                        "an argument cannot be conditional: put `#[cfg]` on the method",
+                    ));
                 }
                 match context(&arg.ty)? {
                     Some(context) => sorted.context = Some(context),
@@ -84,14 +93,21 @@ pub(super) fn inputs(signature: &syn::Signature) -> Result<Inputs> {
 fn refuse_forms(signature: &syn::Signature) -> Result<()> {
     let name = &signature.ident;
     if !signature.generics.params.is_empty() {
-        let message = format!("`{name}` cannot be generic: a message has one type, known when the server is compiled");
+        let message =
+            format!("`{name}` cannot be generic: a message has one type, known when the server is compiled");
         return Err(Error::new_spanned(&signature.generics, message));
     }
     if let Some(clause) = &signature.generics.where_clause {
-        return Err(Error::new_spanned(clause, format!("`{name}` cannot have a `where`: put it on the `impl` block")));
+        return Err(Error::new_spanned(
+            clause,
+            format!("`{name}` cannot have a `where`: put it on the `impl` block"),
+        ));
     }
     if let Some(token) = &signature.unsafety {
-        return Err(Error::new(token.span, format!("`{name}` cannot be `unsafe`: everybody may send the message")));
+        return Err(Error::new(
+            token.span,
+            format!("`{name}` cannot be `unsafe`: everybody may send the message"),
+        ));
     }
     if let Some(abi) = &signature.abi {
         return Err(Error::new_spanned(abi, format!("`{name}` must be an ordinary Rust function")));
@@ -105,13 +121,21 @@ fn context(ty: &Type) -> Result<Option<Context>> {
         Type::Reference(reference) => (&*reference.elem, Some(reference.mutability.is_some())),
         other => (other, None),
     };
-    let Some(segment) = last_segment(inner).filter(|segment| segment.ident == "Cx" || segment.ident == "ReadCx") else {
+    let Some(segment) =
+        last_segment(inner).filter(|segment| segment.ident == "Cx" || segment.ident == "ReadCx")
+    else {
         return Ok(None);
     };
     let reads = segment.ident == "ReadCx";
     match mutable {
-        None => Err(Error::new_spanned(ty, format!("the context is lent: write `{}`", if reads { "&ReadCx<Self>" } else { "&mut Cx<Self>" }))),
-        Some(true) if reads => Err(Error::new_spanned(ty, "a `ReadCx` is for looking: write `&ReadCx<Self>`, or `&mut Cx<Self>`")),
+        None => Err(Error::new_spanned(
+            ty,
+            format!("the context is lent: write `{}`", if reads { "&ReadCx<Self>" } else { "&mut Cx<Self>" }),
+        )),
+        Some(true) if reads => Err(Error::new_spanned(
+            ty,
+            "a `ReadCx` is for looking: write `&ReadCx<Self>`, or `&mut Cx<Self>`",
+        )),
         Some(mutable) => Ok(Some(Context { read_only: !mutable, span: ty.span() })),
     }
 }
@@ -161,7 +185,8 @@ impl Borrows {
     fn refuse(&mut self, at: &dyn ToTokens, rest: &str) {
         if self.found.is_none() {
             let what = if self.what == What::Argument { "an argument" } else { "a reply" };
-            let message = format!("{what} goes from one process to another and must own what it carries: {rest}");
+            let message =
+                format!("{what} goes from one process to another and must own what it carries: {rest}");
             self.found = Some(Error::new_spanned(at.to_token_stream(), message));
         }
     }
@@ -193,7 +218,10 @@ impl<'ast> Visit<'ast> for Borrows {
         if self.found.is_none() {
             let what = if self.what == What::Argument { "an argument" } else { "a reply" };
             let boxed = format!("Box<dyn {}>", text(&ty.bounds));
-            self.found = Some(Error::new_spanned(ty, format!("{what} has one type, known by name: write it, or `{boxed}`")));
+            self.found = Some(Error::new_spanned(
+                ty,
+                format!("{what} has one type, known by name: write it, or `{boxed}`"),
+            ));
         }
     }
 
@@ -212,9 +240,17 @@ impl<'ast> Visit<'ast> for Borrows {
 pub(super) fn text(tokens: &(impl ToTokens + ?Sized)) -> String {
     let mut spaced = String::new();
     let _ = write!(spaced, "{}", tokens.to_token_stream());
-    for (from, to) in
-        [(" < ", "<"), (" <", "<"), ("< ", "<"), (" >", ">"), (" :: ", "::"), (":: ", "::"), (" ::", "::"), ("& ", "&"), (" ,", ",")]
-    {
+    for (from, to) in [
+        (" < ", "<"),
+        (" <", "<"),
+        ("< ", "<"),
+        (" >", ">"),
+        (" :: ", "::"),
+        (":: ", "::"),
+        (" ::", "::"),
+        ("& ", "&"),
+        (" ,", ","),
+    ] {
         spaced = spaced.replace(from, to);
     }
     spaced
@@ -255,12 +291,17 @@ mod tests {
         let inputs = inputs(&signature).unwrap();
         assert_eq!(inputs.access, Access::Exclusive);
         assert!(inputs.context.is_some_and(|context| !context.read_only));
-        assert_eq!(inputs.args.iter().map(|arg| arg.name.to_string()).collect::<Vec<_>>(), ["key", "arg2_", "arg2"]);
+        assert_eq!(
+            inputs.args.iter().map(|arg| arg.name.to_string()).collect::<Vec<_>>(),
+            ["key", "arg2_", "arg2"]
+        );
     }
 
     #[test]
     fn what_cannot_be_a_callback_is_refused_in_words() {
-        let error = |signature: &str| inputs(&syn::parse_str(signature).unwrap()).map(|_| ()).unwrap_err().to_string();
+        let error = |signature: &str| {
+            inputs(&syn::parse_str(signature).unwrap()).map(|_| ()).unwrap_err().to_string()
+        };
         assert!(error("fn put<T>(&mut self, value: T)").contains("cannot be generic"));
         assert!(error("fn put(self)").contains("take `&mut self`"));
         assert!(error("unsafe fn put(&mut self)").contains("cannot be `unsafe`"));

@@ -11,7 +11,11 @@ fn expansion(item: &str) -> String {
 /// The texts of all `compile_error!`s.
 fn errors(item: &str) -> Vec<String> {
     let expansion = expansion(item);
-    expansion.split("compile_error").skip(1).map(|rest| rest.split('"').nth(1).unwrap_or_default().to_owned()).collect()
+    expansion
+        .split("compile_error")
+        .skip(1)
+        .map(|rest| rest.split('"').nth(1).unwrap_or_default().to_owned())
+        .collect()
 }
 
 #[test]
@@ -25,7 +29,9 @@ fn a_server_without_mistakes_has_no_error_and_no_unsafe() {
             fn helper(&self) {}
         }",
     );
-    for part in ["HandleRead", "HandleCast", "HandleInfo", "impl < T : Clone > dyn CacheClient < T >", "fn helper"] {
+    for part in
+        ["HandleRead", "HandleCast", "HandleInfo", "impl < T : Clone > dyn CacheClient < T >", "fn helper"]
+    {
         assert!(text.contains(part), "{part} is missing in {text}");
     }
     assert!(!text.contains("unsafe") && !text.contains("compile_error"), "{text}");
@@ -59,7 +65,10 @@ fn every_mistake_of_a_block_is_reported_at_once() {
 #[test]
 fn a_second_init_is_refused_and_left_out() {
     let item = "impl Counter { fn init() -> Self { Counter } fn init(start: i64) -> Self { Counter } }";
-    assert_eq!(errors(item), ["a second `init`: a server is made in one way; let the arguments tell the cases apart"]);
+    assert_eq!(
+        errors(item),
+        ["a second `init`: a server is made in one way; let the arguments tell the cases apart"]
+    );
     assert_eq!(expansion(item).matches("-> Self {").count(), 1);
 }
 
@@ -76,14 +85,22 @@ fn alternatives_of_conditional_compilation_are_no_duplicates() {
 
 #[test]
 fn attributes_on_the_wrong_item_say_where_they_belong() {
-    assert_eq!(errors("struct Counter;"), ["`#[gen_server]` belongs on an `impl` block: `impl Counter { .. }`"]);
-    assert_eq!(errors("impl Default for Counter { }"), ["`#[gen_server]` belongs on the type's own block: `impl Counter { .. }`"]);
+    assert_eq!(
+        errors("struct Counter;"),
+        ["`#[gen_server]` belongs on an `impl` block: `impl Counter { .. }`"]
+    );
+    assert_eq!(
+        errors("impl Default for Counter { }"),
+        ["`#[gen_server]` belongs on the type's own block: `impl Counter { .. }`"]
+    );
     assert!(errors("impl<'a> Counter<'a> { }")[0].contains("cannot borrow"));
 }
 
 #[test]
 fn what_is_returned_to_nobody_is_refused() {
-    let cast = |output: &str| errors(&format!("impl C {{ fn init() -> Self {{ C }} #[cast] fn put(&mut self) {output} {{}} }}"));
+    let cast = |output: &str| {
+        errors(&format!("impl C {{ fn init() -> Self {{ C }} #[cast] fn put(&mut self) {output} {{}} }}"))
+    };
     assert_eq!(cast(""), [""; 0]);
     assert_eq!(cast("-> Result<(), Crash>"), [""; 0]);
     assert!(cast("-> i64")[0].starts_with("nobody waits for what `#[cast]` returns"));
