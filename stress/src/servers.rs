@@ -266,6 +266,7 @@ impl HandleCall<Chain> for Worker {
 }
 
 /// A cast that counts.
+#[derive(Debug)]
 pub(crate) struct Count(pub(crate) Held);
 impl HandleCast<Count> for Worker {
     const SYNC: bool = true;
@@ -296,8 +297,9 @@ impl HandleCast<CastCrash> for Worker {
 #[derive(Clone)]
 pub(crate) struct Note(pub(crate) Held);
 impl HandleInfo<Note> for Worker {
-    async fn handle_info(&mut self, _: Note, _: &mut Cx<Self>) {
+    async fn handle_info(&mut self, Note(held): Note, _: &mut Cx<Self>) {
         self.seen += 1;
+        drop(held);
     }
 }
 
@@ -347,7 +349,6 @@ pub(crate) enum Do {
     Link(Pid),
     Unlink(Pid),
     Trap(bool),
-    Stop(ExitReason),
 }
 impl HandleCall<Do> for Worker {
     type Reply = ();
@@ -355,26 +356,25 @@ impl HandleCall<Do> for Worker {
     async fn handle_call(&mut self, what: Do, cx: &mut Cx<Self>) {
         let note = || Note(Held::new(7));
         match what {
-            Do::Timer(after) => drop(cx.send_after(after, note())),
+            Do::Timer(after) => _ = cx.send_after(after, note()),
             Do::TimerAndCancel => {
                 let timer = cx.send_after(secs(60), note());
                 assert!(cx.read_timer(timer).is_some(), "a timer of a minute has time left");
                 assert!(cx.cancel_timer(timer).is_some(), "a timer of a minute has not fired");
                 assert!(cx.cancel_timer(timer).is_none(), "it is off");
             },
-            Do::Interval(every) => drop(cx.send_interval(every, note())),
+            Do::Interval(every) => _ = cx.send_interval(every, note()),
             Do::Idle(after) => cx.timeout(after),
             Do::Continue(n) => cx.continue_with(Onward(n, Held::new(8))),
             Do::Hibernate => cx.hibernate(),
-            Do::Monitor(pid) => drop(cx.monitor(pid)),
+            Do::Monitor(pid) => _ = cx.monitor(pid),
             Do::MonitorAndDemonitor(pid) => {
                 let monitor = cx.monitor(pid);
                 cx.demonitor(monitor);
             },
-            Do::Link(pid) => drop(cx.link(pid)),
+            Do::Link(pid) => _ = cx.link(pid),
             Do::Unlink(pid) => cx.unlink(pid),
-            Do::Trap(on) => drop(cx.trap_exits(on)),
-            Do::Stop(reason) => cx.stop(reason),
+            Do::Trap(on) => _ = cx.trap_exits(on),
         }
     }
 }

@@ -15,7 +15,8 @@ const SEEDS: std::ops::Range<u64> = 0..20;
 /// Runs a story on simulated nodes with several seeds.
 fn simulated<F: Future<Output = ()>>(seeds: std::ops::Range<u64>, story: impl Fn() -> F) {
     for seed in seeds {
-        let rt = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let rt =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         rt.block_on(async {
             let node = Node::builder().simulated(seed).start();
             node.scope(story()).await;
@@ -28,7 +29,8 @@ fn simulated<F: Future<Output = ()>>(seeds: std::ops::Range<u64>, story: impl Fn
 /// Runs a story on real nodes with one and two workers.
 fn real<F: Future<Output = ()>>(story: impl Fn() -> F) {
     for workers in [1, 2] {
-        let rt = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap();
+        let rt =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap();
         rt.block_on(async {
             let node = Node::builder().start();
             node.scope(story()).await;
@@ -86,7 +88,7 @@ impl Member {
                 match mailbox.receive().await {
                     Msg::Do(job) => job(),
                     Msg::Exit(exit) => to.send(exit).unwrap(),
-                    Msg::Down(_) => {}
+                    Msg::Down(_) => {},
                 }
             }
         }))
@@ -140,7 +142,10 @@ async fn outcome<F: Future<Output = ()> + Send>(f: impl FnOnce() -> F + Send + '
 /// Why a process ends that `act` ends; it is watched from before.
 async fn reason_after(pid: Pid, act: impl FnOnce()) -> ExitReason {
     let mut ended = Box::pin(process::wait(pid));
-    assert!(std::future::poll_fn(|cx| Poll::Ready(ended.as_mut().poll(cx))).await.is_pending(), "it is alive");
+    assert!(
+        std::future::poll_fn(|cx| Poll::Ready(ended.as_mut().poll(cx))).await.is_pending(),
+        "it is alive"
+    );
     act();
     ended.await
 }
@@ -190,7 +195,10 @@ fn r1_a_key_of_another_live_process_is_refused_with_its_pid() {
         let registry = unique().await;
         let (a, b) = (Member::new(), Member::new());
         assert_eq!(a.register(&registry, key("hello"), 1).await, Ok(()));
-        assert_eq!(b.register(&registry, key("hello"), 2).await, Err(RegistryError::AlreadyRegistered(a.pid())));
+        assert_eq!(
+            b.register(&registry, key("hello"), 2).await,
+            Err(RegistryError::AlreadyRegistered(a.pid()))
+        );
         assert_eq!(registry.lookup("hello").unwrap(), [(a.pid(), 1)]);
         assert_eq!(registry.keys(b.pid()).unwrap(), [""; 0]);
     });
@@ -202,7 +210,10 @@ fn r2_the_own_key_is_refused_with_the_own_pid() {
         let registry = unique().await;
         let a = Member::new();
         assert_eq!(a.register(&registry, key("hello"), 1).await, Ok(()));
-        assert_eq!(a.register(&registry, key("hello"), 2).await, Err(RegistryError::AlreadyRegistered(a.pid())));
+        assert_eq!(
+            a.register(&registry, key("hello"), 2).await,
+            Err(RegistryError::AlreadyRegistered(a.pid()))
+        );
         assert_eq!(a.register(&registry, key("world"), 3).await, Ok(()));
         assert_eq!(registry.keys(a.pid()).unwrap(), ["hello", "world"]);
         assert_eq!(registry.count(), Ok(2));
@@ -217,7 +228,10 @@ fn r4_lookup_shows_pid_and_value_or_nothing() {
         let a = Member::new();
         a.register(&registry, key("hello"), "world").await.unwrap();
         assert_eq!(registry.lookup("hello").unwrap(), [(a.pid(), "world")]);
-        assert_eq!(registry.lookup(&key("hello")).unwrap().into_iter().collect::<Vec<_>>(), [(a.pid(), "world")]);
+        assert_eq!(
+            registry.lookup(&key("hello")).unwrap().into_iter().collect::<Vec<_>>(),
+            [(a.pid(), "world")]
+        );
         assert_eq!(registry.whereis("hello"), Ok(Some(a.pid())));
         assert_eq!(registry.whereis("world"), Ok(None));
     });
@@ -551,7 +565,10 @@ fn r36_starting_a_server_under_a_taken_key_says_who_has_it() {
         assert_eq!(name.whereis().unwrap().pid(), first.pid());
         assert_eq!(name.call(Double(4)).await.unwrap(), 8);
         let processes = process::processes().len();
-        assert_eq!(Doubler::start(()).name(&name).await.unwrap_err(), StartError::AlreadyStarted(first.pid()));
+        assert_eq!(
+            Doubler::start(()).name(&name).await.unwrap_err(),
+            StartError::AlreadyStarted(first.pid())
+        );
         assert_eq!(process::processes().len(), processes);
         assert_eq!(registry.count(), Ok(1));
         // A process that registers itself is in the way as well.
@@ -687,7 +704,12 @@ fn r40_a_name_that_means_something_else_is_a_clear_error() {
         for (name, found) in [("numbers", "RegistryServer<u64, f32>"), ("doubler", "Doubler")] {
             let error = Registry::<String>::named(name).count().unwrap_err();
             let text = error.to_string();
-            assert!(matches!(error, RegistryError::WrongType { .. }) && text.contains(found) && text.contains(name), "{text}");
+            assert!(
+                matches!(error, RegistryError::WrongType { .. })
+                    && text.contains(found)
+                    && text.contains(name),
+                "{text}"
+            );
         }
         assert_eq!(Registry::<u64, f32>::named("numbers").count(), Ok(0));
     });
@@ -704,7 +726,10 @@ fn only_a_process_registers_and_there_must_be_a_node_to_find_a_name_on() {
         other
             .scope(async {
                 let foreigner = Member::new();
-                assert_eq!(foreigner.register(&registry, key("hello"), ()).await, Err(RegistryError::NoProcess));
+                assert_eq!(
+                    foreigner.register(&registry, key("hello"), ()).await,
+                    Err(RegistryError::NoProcess)
+                );
                 // A handle works from anywhere; a name means the current node's registry.
                 assert_eq!(registry.count(), Ok(0));
                 assert!(Registry::<String>::named("registry").count().is_err());
@@ -764,9 +789,15 @@ fn r41_anybody_reads_and_writes_meta_and_a_restart_brings_the_first_values_back(
 fn r42_there_are_as_many_partitions_as_asked_for() {
     everywhere(async || {
         assert_eq!(Registry::<u32>::unique("one").start_link().await.unwrap().partitions(), Ok(1));
-        assert_eq!(Registry::<u32>::duplicate("six").partitions(6).start_link().await.unwrap().partitions(), Ok(6));
+        assert_eq!(
+            Registry::<u32>::duplicate("six").partitions(6).start_link().await.unwrap().partitions(),
+            Ok(6)
+        );
         let none = Registry::<u32>::unique("none").partitions(0).start_link().await.unwrap_err();
-        assert!(matches!(none, StartError::Failed(_)) && none.to_string().contains("at least one partition"), "{none}");
+        assert!(
+            matches!(none, StartError::Failed(_)) && none.to_string().contains("at least one partition"),
+            "{none}"
+        );
         assert_eq!(process::whereis("none"), None);
     });
 }
@@ -779,7 +810,10 @@ fn a_registry_that_runs_is_not_started_again() {
         let pid = registry.server().unwrap().pid();
         assert_eq!(process::whereis("registry"), Some(pid));
         assert_eq!(builder.clone().start_link().await.unwrap_err(), StartError::AlreadyStarted(pid));
-        assert_eq!(Registry::<u8>::unique("registry").start().await.unwrap_err(), StartError::AlreadyStarted(pid));
+        assert_eq!(
+            Registry::<u8>::unique("registry").start().await.unwrap_err(),
+            StartError::AlreadyStarted(pid)
+        );
         assert_eq!(Registry::<u8>::unique("").start().await.unwrap_err(), StartError::BadName);
         // As the child of a supervisor: without a name from outside.
         assert!(matches!(RegistryServer::start(builder.clone()).await, Err(StartError::Failed(_))));
@@ -794,6 +828,33 @@ fn a_registry_that_runs_is_not_started_again() {
         assert_eq!(registry.count(), Ok(0));
         let status = sys::get_status(server.pid()).await.unwrap();
         assert!(format!("{status:?}").contains("unique keys, partitions: 1, entries: 0"), "{status:?}");
+    });
+}
+
+#[test]
+fn a_supervisor_restarts_a_registry_and_a_handle_holds() {
+    everywhere(async || {
+        let builder = Registry::<String>::unique("rooms").partitions(2).meta("limit", 3u8);
+        let handle = builder.handle();
+        assert_eq!(builder.clone().child_spec().fields().id.as_str(), "rooms");
+        let root = Supervisor::rest_for_one()
+            .child(builder)
+            .child(Doubler::child_spec(()).name(handle.via(key("doubler"))))
+            .start_link()
+            .await
+            .unwrap();
+        let doubler = handle.via::<Doubler>(key("doubler"));
+        assert_eq!(doubler.call(Double(2)).await.unwrap(), 4);
+        let (old, server) = (doubler.whereis().unwrap().pid(), handle.server().unwrap().pid());
+        process::exit(server, ExitReason::error("crash"));
+        process::wait(server).await;
+        assert_eq!(root.count_children().await.unwrap().active, 2);
+        assert_ne!(handle.server().unwrap().pid(), server);
+        assert_ne!(doubler.whereis().unwrap().pid(), old);
+        assert_eq!(doubler.call(Double(3)).await.unwrap(), 6);
+        assert_eq!((handle.count(), handle.meta("limit")), (Ok(1), Ok(Some(3u8))));
+        root.stop().await.unwrap();
+        assert!(matches!(handle.count(), Err(RegistryError::Unknown { .. })));
     });
 }
 
@@ -860,7 +921,12 @@ fn telemetry_tells_of_each_registration_and_of_its_end() {
                 let data = event.metadata;
                 assert_eq!(data.str("registry"), Some("registry"));
                 let key = data.get("key").unwrap().to_string();
-                log.lock().unwrap().push((event.name[2], data.pid("pid").unwrap(), key, data.str("cause").map(str::to_owned)));
+                log.lock().unwrap().push((
+                    event.name[2],
+                    data.pid("pid").unwrap(),
+                    key,
+                    data.str("cause").map(str::to_owned),
+                ));
             })
             .unwrap();
         let registry = unique::<()>().await;
@@ -874,7 +940,9 @@ fn telemetry_tells_of_each_registration_and_of_its_end() {
         let server = Doubler::start(()).name(registry.via(key("three"))).await.unwrap();
         server.stop().await.unwrap();
         let (a, b) = (a.pid(), server.pid());
-        let entry = |name, pid, key: &str, cause: Option<&str>| (name, pid, format!("{key:?}"), cause.map(str::to_owned));
+        let entry = |name, pid, key: &str, cause: Option<&str>| {
+            (name, pid, format!("{key:?}"), cause.map(str::to_owned))
+        };
         assert_eq!(
             *told.lock().unwrap(),
             [
@@ -901,7 +969,12 @@ fn of_several_processes_racing_for_a_key_exactly_one_wins() {
                 .map(|n| {
                     let (registry, tx) = (registry.clone(), tx.clone());
                     process::spawn(async move |mut mailbox: Mailbox<()>| {
-                        tx.send((process::self_pid().unwrap(), n, registry.register(format!("key-{round}"), n))).unwrap();
+                        tx.send((
+                            process::self_pid().unwrap(),
+                            n,
+                            registry.register(format!("key-{round}"), n),
+                        ))
+                        .unwrap();
                         mailbox.receive().await;
                     })
                 })
@@ -980,7 +1053,8 @@ fn a_restarting_registry_and_registering_processes_leave_the_tables_right() {
                     while !stop.load(Ordering::Relaxed) {
                         let key = keys.next().unwrap();
                         match handle.register(key, ()) {
-                            Ok(()) | Err(RegistryError::Unknown { .. } | RegistryError::AlreadyRegistered(_)) => {}
+                            Ok(())
+                            | Err(RegistryError::Unknown { .. } | RegistryError::AlreadyRegistered(_)) => {},
                             Err(other) => panic!("{other}"),
                         }
                         if key % 7 == 0 {

@@ -21,7 +21,10 @@ fn s19_a_new_child_is_the_last_in_start_order() {
         assert_eq!(ids(&sup).await, texts(["a", "b", "c"]));
         // OTP lists the youngest first.
         let listed = sup.which_children().await.unwrap();
-        assert_eq!(listed.iter().map(|c| c.id.clone().unwrap().to_string()).collect::<Vec<_>>(), texts(["c", "b", "a"]));
+        assert_eq!(
+            listed.iter().map(|c| c.id.clone().unwrap().to_string()).collect::<Vec<_>>(),
+            texts(["c", "b", "a"])
+        );
         sup.stop().await.unwrap();
         assert_eq!(journal.all()[3..], texts(["down c", "down b", "down a"]));
     });
@@ -41,7 +44,10 @@ fn s20_s21_an_id_that_is_taken_is_refused_and_nothing_is_started() {
         assert_eq!(refused.to_string(), format!("child `a` is already running as {pid}"));
         sup.terminate_child("a").await.unwrap();
         let refused = sup.start_child(again()).await.unwrap_err();
-        assert!(matches!(&refused, StartChildError::Refused(StartRefused::AlreadyPresent { .. })), "{refused}");
+        assert!(
+            matches!(&refused, StartChildError::Refused(StartRefused::AlreadyPresent { .. })),
+            "{refused}"
+        );
         assert_eq!(journal.all(), texts(["start a", "down a"]));
     });
 }
@@ -74,10 +80,14 @@ fn s26_s70_restart_child_starts_a_stopped_child_in_its_place_and_does_not_count_
     everywhere(|| async {
         let journal = Journal::new();
         let children = plans(["a", "b"], &journal).map(|plan| plan.child());
-        let sup = Supervisor::one_for_one().max_restarts(0, secs(5)).children(children).start_link().await.unwrap();
+        let sup =
+            Supervisor::one_for_one().max_restarts(0, secs(5)).children(children).start_link().await.unwrap();
         let pid = pid_of(&sup, "a").await;
         let error = sup.restart_child("a").await.unwrap_err();
-        assert!(matches!(&error, RestartChildError::Refused(ChildRefused::Running { pid: p, .. }) if *p == pid), "{error}");
+        assert!(
+            matches!(&error, RestartChildError::Refused(ChildRefused::Running { pid: p, .. }) if *p == pid),
+            "{error}"
+        );
         let error = sup.restart_child("x").await.unwrap_err();
         assert!(matches!(&error, RestartChildError::Refused(ChildRefused::NotFound { .. })), "{error}");
         for _ in 0..3 {
@@ -132,9 +142,15 @@ fn s32_s34_s35_lists_and_counts_tell_stopped_from_running_and_workers_from_super
         sup.start_child(Supervisor::one_for_one().child_spec().id("sub")).await.unwrap();
         sup.terminate_child("a").await.unwrap();
         assert_eq!(status(&sup, "a").await, ChildStatus::Undefined);
-        assert_eq!(sup.count_children().await.unwrap(), ChildCounts { specs: 3, active: 2, supervisors: 1, workers: 2 });
+        assert_eq!(
+            sup.count_children().await.unwrap(),
+            ChildCounts { specs: 3, active: 2, supervisors: 1, workers: 2 }
+        );
         sup.terminate_child("sub").await.unwrap();
-        assert_eq!(sup.count_children().await.unwrap(), ChildCounts { specs: 3, active: 1, supervisors: 1, workers: 2 });
+        assert_eq!(
+            sup.count_children().await.unwrap(),
+            ChildCounts { specs: 3, active: 1, supervisors: 1, workers: 2 }
+        );
         assert_eq!(which_children(sup.pid()).await.unwrap(), sup.which_children().await.unwrap());
         assert_eq!(which_children(pid_of(&sup, "b").await).await, None);
     });
@@ -157,13 +173,19 @@ fn s21_s26_s28_s32_s34_s36_a_supervisor_answers_between_retries_and_shows_the_ch
             let journal = Journal::new();
             let sup = restarting(&journal, spec).await;
             assert_eq!(status(&sup, "r").await, ChildStatus::Restarting);
-            assert_eq!(sup.count_children().await.unwrap(), ChildCounts { specs: 1, active: 0, supervisors: 0, workers: 1 });
+            assert_eq!(
+                sup.count_children().await.unwrap(),
+                ChildCounts { specs: 1, active: 0, supervisors: 0, workers: 1 }
+            );
             let error = sup.restart_child("r").await.unwrap_err();
             assert!(matches!(&error, RestartChildError::Refused(ChildRefused::Restarting { .. })), "{error}");
             let error = sup.delete_child("r").await.unwrap_err();
             assert!(matches!(&error, DeleteChildError::Refused(ChildRefused::Restarting { .. })), "{error}");
             let error = sup.start_child(Plan::new("r", &journal).child()).await.unwrap_err();
-            assert!(matches!(&error, StartChildError::Refused(StartRefused::AlreadyPresent { .. })), "{error}");
+            assert!(
+                matches!(&error, StartChildError::Refused(StartRefused::AlreadyPresent { .. })),
+                "{error}"
+            );
             // Terminating it calls the retries off.
             sup.terminate_child("r").await.unwrap();
             assert_eq!(status(&sup, "r").await, ChildStatus::Undefined);
@@ -195,7 +217,10 @@ fn s83_s100_an_invalid_specification_is_refused_by_start_child() {
         let significant = Plan::new("a", &journal).child().significant(true).restart(Restart::Transient);
         let error = sup.start_child(significant).await.unwrap_err();
         let spec_error = SpecError::SignificantButNeverShutdown { id: "a".into() };
-        assert!(matches!(&error, StartChildError::Refused(StartRefused::Spec(e)) if *e == spec_error), "{error}");
+        assert!(
+            matches!(&error, StartChildError::Refused(StartRefused::Spec(e)) if *e == spec_error),
+            "{error}"
+        );
         assert_eq!(journal.all(), texts([]));
     });
 }
@@ -226,7 +251,8 @@ fn s91_an_update_replaces_flags_and_specifications_and_keeps_processes() {
         let sup = running(["a", "b", "c"], &journal).await;
         let before = children(&sup).await;
         let [a, c, d] = plans(["a", "c", "d"], &journal);
-        let spec = Supervisor::one_for_all().children([d.child(), c.child(), a.child().restart(Restart::Transient)]);
+        let spec =
+            Supervisor::one_for_all().children([d.child(), c.child(), a.child().restart(Restart::Transient)]);
         sup.update(spec).await.unwrap();
         assert_eq!(ids(&sup).await, texts(["d", "c", "a", "b"]));
         assert_eq!(status(&sup, "d").await, ChildStatus::Undefined);

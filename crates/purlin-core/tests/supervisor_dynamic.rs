@@ -28,7 +28,9 @@ fn s6_s94_only_a_start_that_succeeds_is_kept() {
             let ignored = sup.start_child(scripted(Init::Ignore)).await.unwrap_err();
             assert!(matches!(ignored, StartChildError::Failed(StartError::Ignore)), "{ignored}");
             let failed = sup.start_child(scripted(Init::Fail("no"))).await.unwrap_err();
-            assert!(matches!(&failed, StartChildError::Failed(StartError::Failed(r)) if *r == ExitReason::error("no")));
+            assert!(
+                matches!(&failed, StartChildError::Failed(StartError::Failed(r)) if *r == ExitReason::error("no"))
+            );
             let panicked = sup.start_child(scripted(Init::Panic)).await.unwrap_err();
             assert!(matches!(panicked, StartChildError::Failed(StartError::Failed(ExitReason::Panic(_)))));
             let arguments = Worker::child_spec_with(|| panic!("no arguments")).restart(restart);
@@ -55,7 +57,10 @@ fn s30_s34_s101_children_are_known_by_pid_only() {
         assert!(listed.iter().all(|child| child.id.is_none()));
         assert_eq!(listed[2].module, "DynamicSupervisor");
         assert_eq!(which_children(sup.pid()).await.unwrap(), listed);
-        assert_eq!(sup.count_children().await.unwrap(), ChildCounts { specs: 3, active: 3, supervisors: 1, workers: 2 });
+        assert_eq!(
+            sup.count_children().await.unwrap(),
+            ChildCounts { specs: 3, active: 3, supervisors: 1, workers: 2 }
+        );
         sup.terminate_child(first.pid()).await.unwrap();
         assert!(!first.is_alive());
         for stranger in [first.pid(), sup.pid()] {
@@ -104,7 +109,8 @@ fn s46_a_temporary_child_leaves_no_start_arguments_behind() {
         });
         sup.start_child(child.restart(Restart::Temporary)).await.unwrap();
         assert_eq!(Arc::strong_count(&arguments), 1);
-        let once = sup.start_child(Worker::child_spec_once(Plan::new("once", &Journal::new()))).await.unwrap();
+        let once =
+            sup.start_child(Worker::child_spec_once(Plan::new("once", &Journal::new()))).await.unwrap();
         end(once.pid(), boom()).await;
         assert_eq!(sup.count_children().await.unwrap().specs, 1);
     });
@@ -120,14 +126,21 @@ fn s31_s53_s97_extra_arguments_reach_every_child_and_each_is_restarted_with_its_
         DynamicSupervisor::with_extra(journal.clone()).name(&WORKERS).start_link().await.unwrap();
         let mut started = Vec::new();
         for id in ["a", "b", "c"] {
-            started.push(WORKERS.start_child_with(move |journal| Plan::new(id, journal).child()).await.unwrap());
+            started
+                .push(WORKERS.start_child_with(move |journal| Plan::new(id, journal).child()).await.unwrap());
         }
         started[1].cast(Crash);
         journal.wait("start b", 2).await;
-        let now: Vec<Pid> = WORKERS.which_children().await.unwrap().iter().filter_map(|c| c.status.pid()).collect();
-        assert!(now.contains(&started[0].pid()) && now.contains(&started[2].pid()) && !now.contains(&started[1].pid()));
+        let now: Vec<Pid> =
+            WORKERS.which_children().await.unwrap().iter().filter_map(|c| c.status.pid()).collect();
+        assert!(
+            now.contains(&started[0].pid())
+                && now.contains(&started[2].pid())
+                && !now.contains(&started[1].pid())
+        );
         assert_eq!(journal.all(), texts(["start a", "start b", "start c", "down b", "start b"]));
-        let refused = WORKERS.start_child_with(|_| -> Child<Worker> { panic!("no child") }).await.unwrap_err();
+        let refused =
+            WORKERS.start_child_with(|_| -> Child<Worker> { panic!("no child") }).await.unwrap_err();
         assert!(matches!(refused, StartChildError::Failed(StartError::Failed(ExitReason::Panic(_)))));
         // The name is that of a supervisor with these extra arguments, and of no other.
         let wrong = DynamicSupervisor::named("workers").count_children().await.unwrap_err();
@@ -152,7 +165,10 @@ fn s36_s101_a_dynamic_supervisor_answers_between_retries_and_terminate_child_cal
         end(child.pid(), boom()).await;
         journal.wait("try r", 3).await;
         assert_eq!(sup.which_children().await.unwrap()[0].status, ChildStatus::Restarting);
-        assert_eq!(sup.count_children().await.unwrap(), ChildCounts { specs: 1, active: 0, supervisors: 0, workers: 1 });
+        assert_eq!(
+            sup.count_children().await.unwrap(),
+            ChildCounts { specs: 1, active: 0, supervisors: 0, workers: 1 }
+        );
         sup.terminate_child(child.pid()).await.unwrap();
         let tries = journal.count("try r");
         assert_eq!(sup.count_children().await.unwrap().specs, 0);
@@ -180,7 +196,11 @@ fn s59_a_restart_that_is_ignored_forgets_the_child_and_one_that_fails_is_tried_a
         let journal = Journal::new();
         let reports = reports();
         let told = watch(events::SUPERVISOR_CHILD_RESTART, |event| {
-            format!("{} {}", event.metadata.str("child_id").unwrap(), event.metadata.reason("reason").unwrap())
+            format!(
+                "{} {}",
+                event.metadata.str("child_id").unwrap(),
+                event.metadata.reason("reason").unwrap()
+            )
         });
         let sup = dynamic().await;
         let plan = Plan::new("a", &journal).script([None, Some(Init::Fail("one")), None, Some(Init::Ignore)]);
@@ -190,7 +210,8 @@ fn s59_a_restart_that_is_ignored_forgets_the_child_and_one_that_fails_is_tried_a
         let pid = pids(&sup).await[0];
         end(pid, boom()).await;
         assert_eq!(sup.count_children().await.unwrap().specs, 0);
-        let reported = ["child_terminated Worker: boom", "start_error Worker: one", "child_terminated Worker: boom"];
+        let reported =
+            ["child_terminated Worker: boom", "start_error Worker: one", "child_terminated Worker: boom"];
         assert_eq!(reports.all(), texts(reported));
         assert_eq!(told.all(), texts(["Worker boom", "Worker boom"]));
     });
@@ -224,7 +245,12 @@ fn s65_s99_too_many_restarts_stop_the_supervisor_also_through_retries() {
 fn a_full_supervisor_refuses_one_child_more_and_counts_those_being_restarted() {
     everywhere(|| async {
         let journal = Journal::new();
-        let sup = DynamicSupervisor::new().max_children(2).max_restarts(1_000_000, secs(5)).start_link().await.unwrap();
+        let sup = DynamicSupervisor::new()
+            .max_children(2)
+            .max_restarts(1_000_000, secs(5))
+            .start_link()
+            .await
+            .unwrap();
         let failures = (0..100_000).map(|_| Some(Init::Fail("again")));
         let plan = Plan::new("r", &journal).script(std::iter::once(None).chain(failures));
         let restarting = sup.start_child(plan.child()).await.unwrap();
@@ -237,7 +263,13 @@ fn a_full_supervisor_refuses_one_child_more_and_counts_those_being_restarted() {
         assert_eq!(error.to_string(), "the supervisor already has its maximum of 2 children");
         sup.terminate_child(other.pid()).await.unwrap();
         sup.start_child(plain.child()).await.unwrap();
-        sup.update(DynamicFlags { max_children: Some(3), max_restarts: 1_000_000, ..DynamicFlags::default() }).await.unwrap();
+        sup.update(DynamicFlags {
+            max_children: Some(3),
+            max_restarts: 1_000_000,
+            ..DynamicFlags::default()
+        })
+        .await
+        .unwrap();
         sup.start_child(plain.child()).await.unwrap();
         assert!(matches!(
             sup.update(DynamicFlags { period: millis(1), ..DynamicFlags::default() }).await,
@@ -253,8 +285,14 @@ fn s76_all_children_are_asked_at_once_and_share_one_deadline() {
         let journal = Journal::new();
         let sup = dynamic().await;
         for _ in 0..20 {
-            sup.start_child(Plan::new("slow", &journal).stop(Stop::Take(secs(40))).child().shutdown(secs(60))).await.unwrap();
-            sup.start_child(Plan::new("never", &journal).stop(Stop::Never).child().shutdown(secs(60))).await.unwrap();
+            sup.start_child(
+                Plan::new("slow", &journal).stop(Stop::Take(secs(40))).child().shutdown(secs(60)),
+            )
+            .await
+            .unwrap();
+            sup.start_child(Plan::new("never", &journal).stop(Stop::Never).child().shutdown(secs(60)))
+                .await
+                .unwrap();
         }
         let node = Node::current();
         let begin = node.now();
@@ -289,7 +327,10 @@ fn s98_mixed_shutdown_times_each_have_their_own_deadline() {
             (Stop::Take(secs(20)), Shutdown::Infinity),
             (Stop::Plainly, Shutdown::Timeout(secs(10))),
         ] {
-            let child = sup.start_child(Plan::new("a", &Journal::new()).stop(stop).child().shutdown(shutdown)).await.unwrap();
+            let child = sup
+                .start_child(Plan::new("a", &Journal::new()).stop(stop).child().shutdown(shutdown))
+                .await
+                .unwrap();
             let (ended, clock) = (ending(child.pid()).await, clock.clone());
             downs.push(tokio::spawn(async move {
                 ended.await;
@@ -373,7 +414,8 @@ fn s76_s77_children_that_had_ended_before_a_stop_are_reported_with_their_own_rea
         end(started[1].pid(), ExitReason::error("bang")).await;
         sys::resume(sup.pid()).await.unwrap();
         assert_eq!(ended.await, ExitReason::Shutdown);
-        let expected = ["child_terminated Worker: boom", "giving_up Worker: boom", "shutdown_error Worker: bang"];
+        let expected =
+            ["child_terminated Worker: boom", "giving_up Worker: boom", "shutdown_error Worker: bang"];
         assert_eq!(reports.all(), texts(expected));
     });
 }
@@ -394,7 +436,10 @@ fn s100_an_invalid_specification_is_refused_and_nothing_is_started() {
         let sup = dynamic().await;
         let child = Plan::new("a", &journal).child().restart(Restart::Transient).significant(true);
         let error = sup.start_child(child).await.unwrap_err();
-        assert!(matches!(error, StartChildError::Refused(StartRefused::Spec(SpecError::SignificantButNeverShutdown { .. }))));
+        assert!(matches!(
+            error,
+            StartChildError::Refused(StartRefused::Spec(SpecError::SignificantButNeverShutdown { .. }))
+        ));
         assert_eq!(journal.all(), texts([]));
     });
 }
@@ -403,7 +448,11 @@ fn s100_an_invalid_specification_is_refused_and_nothing_is_started() {
 fn s80_s82_the_end_of_the_parent_stops_all_children_first() {
     everywhere(|| async {
         let journal = Journal::new();
-        let root = Supervisor::one_for_one().child(DynamicSupervisor::new().name("d").child_spec()).start_link().await.unwrap();
+        let root = Supervisor::one_for_one()
+            .child(DynamicSupervisor::new().name("d").child_spec())
+            .start_link()
+            .await
+            .unwrap();
         let sup = DynamicSupervisor::named("d").whereis().unwrap();
         for id in ["a", "b"] {
             sup.start_child(Plan::new(id, &journal).stop(Stop::Take(millis(2))).child()).await.unwrap();

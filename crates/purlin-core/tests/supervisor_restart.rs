@@ -8,7 +8,14 @@ use purlin_core::*;
 use supervisor_support::*;
 
 fn all_ends() -> [ExitReason; 6] {
-    [ExitReason::Normal, ExitReason::Shutdown, ExitReason::shutdown_with("done"), ExitReason::NoProc, boom(), ExitReason::Kill]
+    [
+        ExitReason::Normal,
+        ExitReason::Shutdown,
+        ExitReason::shutdown_with("done"),
+        ExitReason::NoProc,
+        boom(),
+        ExitReason::Kill,
+    ]
 }
 
 /// Ends a child of this restart type with `reason`; tells whether it was restarted, and whether its specification is still there.
@@ -39,7 +46,11 @@ fn s39_a_permanent_child_is_restarted_whatever_its_reason() {
 fn s40_s41_s42_a_transient_child_is_restarted_only_after_an_abnormal_end() {
     everywhere(|| async {
         for reason in all_ends() {
-            assert_eq!(outcome(Restart::Transient, reason.clone()).await, (!reason.is_clean(), true), "{reason}");
+            assert_eq!(
+                outcome(Restart::Transient, reason.clone()).await,
+                (!reason.is_clean(), true),
+                "{reason}"
+            );
         }
     });
 }
@@ -59,7 +70,11 @@ fn s45_a_restarted_child_has_its_arguments_its_name_and_its_place_and_a_new_pid(
         const B: Name<Worker> = Name::new("b");
         let journal = Journal::new();
         let [a, b, c] = plans(["a", "b", "c"], &journal);
-        let sup = Supervisor::one_for_one().children([a.child(), b.child().name(&B), c.child()]).start_link().await.unwrap();
+        let sup = Supervisor::one_for_one()
+            .children([a.child(), b.child().name(&B), c.child()])
+            .start_link()
+            .await
+            .unwrap();
         let old = B.whereis().unwrap().pid();
         Ref::<Worker>::from_pid(old).unwrap().cast(Crash);
         journal.wait("start b", 2).await;
@@ -81,7 +96,8 @@ fn s46_a_temporary_child_leaves_no_start_arguments_behind() {
             let _ = &kept;
             Plan::new("t", &Journal::new())
         };
-        let sup = Supervisor::one_for_one().child(Plan::new("a", &journal).child()).start_link().await.unwrap();
+        let sup =
+            Supervisor::one_for_one().child(Plan::new("a", &journal).child()).start_link().await.unwrap();
         sup.start_child(Worker::child_spec_with(make.clone()).restart(Restart::Temporary)).await.unwrap();
         drop(make);
         assert_eq!(std::sync::Arc::strong_count(&arguments), 1);
@@ -131,10 +147,14 @@ fn s47_clean_ends_are_reported_for_permanent_children_only_and_crashes_for_all()
 }
 
 /// A supervisor with orderly children `a b c d`, of which `b` has just crashed and been restarted.
-async fn crash_of_b(spec: SupervisorSpec, restarts: [Restart; 4]) -> (SupervisorRef, Vec<ChildInfo>, Vec<String>) {
+async fn crash_of_b(
+    spec: SupervisorSpec,
+    restarts: [Restart; 4],
+) -> (SupervisorRef, Vec<ChildInfo>, Vec<String>) {
     let journal = Journal::new();
     let plans = plans(["a", "b", "c", "d"], &journal).map(|plan| plan.stop(Stop::Orderly));
-    let children_of: Vec<_> = plans.iter().zip(restarts).map(|(plan, restart)| plan.child().restart(restart)).collect();
+    let children_of: Vec<_> =
+        plans.iter().zip(restarts).map(|(plan, restart)| plan.child().restart(restart)).collect();
     let sup = spec.children(children_of).start_link().await.unwrap();
     let before = children(&sup).await;
     journal.clear();
@@ -172,7 +192,8 @@ fn s49_one_for_all_stops_the_others_in_reverse_order_and_starts_all_in_order() {
 fn s50_rest_for_one_stops_and_starts_only_those_after_the_one_that_ended() {
     everywhere(|| async {
         let (sup, before, journal) = crash_of_b(Supervisor::rest_for_one(), PERMANENT).await;
-        let expected = ["stop b", "down b", "stop d", "down d", "stop c", "down c", "start b", "start c", "start d"];
+        let expected =
+            ["stop b", "down b", "stop d", "down d", "stop c", "down c", "start b", "start c", "start d"];
         assert_eq!(journal, texts(expected));
         let after = children(&sup).await;
         let same: Vec<bool> = before.iter().zip(&after).map(|(b, a)| b.status == a.status).collect();
@@ -198,7 +219,11 @@ fn s52_s69_an_end_that_asks_for_no_restart_touches_no_sibling_and_does_not_count
             for spec in [Supervisor::one_for_all(), Supervisor::rest_for_one()] {
                 let journal = Journal::new();
                 let [a, b, c] = plans(["a", "b", "c"], &journal);
-                let spec = spec.max_restarts(0, secs(5)).children([a.child(), b.child().restart(restart), c.child()]);
+                let spec = spec.max_restarts(0, secs(5)).children([
+                    a.child(),
+                    b.child().restart(restart),
+                    c.child(),
+                ]);
                 let sup = spec.start_link().await.unwrap();
                 end(pid_of(&sup, "b").await, reason.clone()).await;
                 assert_eq!(sup.count_children().await.unwrap().active, 2);
@@ -214,7 +239,12 @@ fn s49_children_that_die_while_others_are_stopped_are_not_restarted_twice() {
     everywhere(|| async {
         let journal = Journal::new();
         let children_of = plans(["a", "b", "c"], &journal).map(|plan| plan.child());
-        let sup = Supervisor::one_for_all().max_restarts(1, secs(5)).children(children_of).start_link().await.unwrap();
+        let sup = Supervisor::one_for_all()
+            .max_restarts(1, secs(5))
+            .children(children_of)
+            .start_link()
+            .await
+            .unwrap();
         let all = children(&sup).await;
         // All at once: one restart of all, and the other two exits are those of strangers by then.
         sys::suspend(sup.pid()).await.unwrap();
@@ -234,11 +264,20 @@ fn s59_a_failed_restart_is_tried_again_and_each_try_counts() {
         let journal = Journal::new();
         let reports = reports();
         let restarts = watch(events::SUPERVISOR_CHILD_RESTART, |event| {
-            format!("{} {}", event.metadata.str("child_id").unwrap(), event.metadata.reason("reason").unwrap())
+            format!(
+                "{} {}",
+                event.metadata.str("child_id").unwrap(),
+                event.metadata.reason("reason").unwrap()
+            )
         });
         let failing = [None, Some(Init::Fail("one")), Some(Init::Panic), Some(Init::Fail("three"))];
         let plan = Plan::new("a", &journal).script(failing);
-        let sup = Supervisor::one_for_one().max_restarts(4, secs(5)).child(plan.child()).start_link().await.unwrap();
+        let sup = Supervisor::one_for_one()
+            .max_restarts(4, secs(5))
+            .child(plan.child())
+            .start_link()
+            .await
+            .unwrap();
         end(pid_of(&sup, "a").await, boom()).await;
         journal.wait("start a", 2).await;
         pid_of(&sup, "a").await;
@@ -271,7 +310,13 @@ fn s59_a_start_that_fails_within_a_round_leaves_the_rest_down_until_the_retry() 
     everywhere(|| async {
         for (spec, expected) in [
             (Supervisor::rest_for_one(), &["start a", "start b", "try c", "start c", "start d"][1..]),
-            (Supervisor::one_for_all(), &["start a", "start b", "try c", "down b", "down a", "start a", "start b", "start c", "start d"]),
+            (
+                Supervisor::one_for_all(),
+                &[
+                    "start a", "start b", "try c", "down b", "down a", "start a", "start b", "start c",
+                    "start d",
+                ],
+            ),
         ] {
             let journal = Journal::new();
             let [a, b, c, d] = plans(["a", "b", "c", "d"], &journal);
@@ -365,7 +410,8 @@ fn s65_with_intensity_zero_the_first_crash_stops_the_supervisor() {
     everywhere(|| async {
         let journal = Journal::new();
         let spec = Supervisor::one_for_one().max_restarts(0, secs(1));
-        let sup = spec.children(plans(["a", "b"], &journal).map(|plan| plan.child())).start_link().await.unwrap();
+        let sup =
+            spec.children(plans(["a", "b"], &journal).map(|plan| plan.child())).start_link().await.unwrap();
         let ended = ending(sup.pid()).await;
         end(pid_of(&sup, "a").await, boom()).await;
         assert_eq!(ended.await, ExitReason::Shutdown);
@@ -407,7 +453,12 @@ fn restarts_are_told_as_telemetry_with_both_pids_and_the_time_it_took() {
             assert!(m.duration("duration").unwrap() <= m.duration("downtime").unwrap());
             assert_eq!(d.str("supervisor_name"), Some("root"));
             assert_ne!(d.pid("old_pid").unwrap(), d.pid("pid").unwrap());
-            format!("{} {} {}", d.str("child_id").unwrap(), d.reason("reason").unwrap(), m.u64("restarts").unwrap())
+            format!(
+                "{} {} {}",
+                d.str("child_id").unwrap(),
+                d.reason("reason").unwrap(),
+                m.u64("restarts").unwrap()
+            )
         });
         let plans = plans(["a", "b"], &journal);
         let spec = Supervisor::one_for_all().name("root").children(plans.map(|plan| plan.child()));

@@ -12,7 +12,11 @@ fn s71_children_stop_in_reverse_order_each_down_before_the_next_is_asked() {
     everywhere(|| async {
         let journal = Journal::new();
         let [a, b, c] = plans(["a", "b", "c"], &journal).map(|plan| plan.stop(Stop::Take(millis(5))));
-        let sup = Supervisor::one_for_one().children([a, b, c].map(|plan| plan.child())).start_link().await.unwrap();
+        let sup = Supervisor::one_for_one()
+            .children([a, b, c].map(|plan| plan.child()))
+            .start_link()
+            .await
+            .unwrap();
         journal.clear();
         sup.stop().await.unwrap();
         assert_eq!(journal.all(), texts(["stop c", "down c", "stop b", "down b", "stop a", "down a"]));
@@ -25,19 +29,27 @@ fn s72_a_child_that_takes_longer_than_its_shutdown_time_is_killed() {
         let journal = Journal::new();
         let reports = reports();
         let told = watch(events::SUPERVISOR_CHILD_TERMINATE, |event| {
-            let (id, reason) = (event.metadata.str("child_id").unwrap(), event.metadata.reason("reason").unwrap());
+            let (id, reason) =
+                (event.metadata.str("child_id").unwrap(), event.metadata.reason("reason").unwrap());
             format!("{id} {reason} {}", event.metadata.bool("killed").unwrap())
         });
         let stubborn = Plan::new("stubborn", &journal).stop(Stop::Never).child().shutdown(millis(20));
         let quick = Plan::new("quick", &journal).stop(Stop::Orderly).child().shutdown(secs(20));
         let at_once = Plan::new("at once", &journal).stop(Stop::Never).child().shutdown(secs(0));
-        let sup = Supervisor::one_for_one().child(stubborn).child(quick).child(at_once).start_link().await.unwrap();
+        let sup =
+            Supervisor::one_for_one().child(stubborn).child(quick).child(at_once).start_link().await.unwrap();
         let node = Node::current();
         let begin = node.now();
         sup.stop().await.unwrap();
         assert!(node.now() - begin >= millis(20));
-        assert_eq!(told.all(), texts(["at once killed true", "quick shutdown false", "stubborn killed true"]));
-        assert_eq!(reports.all(), texts(["shutdown_error at once: killed", "shutdown_error stubborn: killed"]));
+        assert_eq!(
+            told.all(),
+            texts(["at once killed true", "quick shutdown false", "stubborn killed true"])
+        );
+        assert_eq!(
+            reports.all(),
+            texts(["shutdown_error at once: killed", "shutdown_error stubborn: killed"])
+        );
     });
 }
 
@@ -120,7 +132,8 @@ fn s77_children_that_unlinked_themselves_are_stopped_or_found_missing() {
             mailbox.receive().await;
         };
         let spec = |id| ChildSpec::process(id, loose);
-        let sup = Supervisor::one_for_one().child(spec("gone")).child(spec("loose")).start_link().await.unwrap();
+        let sup =
+            Supervisor::one_for_one().child(spec("gone")).child(spec("loose")).start_link().await.unwrap();
         let [gone, loose] = [pid_of(&sup, "gone").await, pid_of(&sup, "loose").await];
         let lost = ending(gone).await;
         for pid in [gone, gone, loose] {
@@ -142,7 +155,11 @@ fn s77_children_that_unlinked_themselves_are_stopped_or_found_missing() {
 #[test]
 fn s80_the_parents_end_stops_the_supervisor_with_that_reason_after_its_children() {
     everywhere(|| async {
-        for (reason, expected) in [(boom(), boom()), (ExitReason::Kill, ExitReason::Killed), (ExitReason::Normal, ExitReason::Normal)] {
+        for (reason, expected) in [
+            (boom(), boom()),
+            (ExitReason::Kill, ExitReason::Killed),
+            (ExitReason::Normal, ExitReason::Normal),
+        ] {
             let journal = Journal::new();
             let children_of = plans(["a", "b"], &journal).map(|plan| plan.stop(Stop::Orderly).child());
             let spec = Supervisor::one_for_one().name("sup").children(children_of);
@@ -212,7 +229,8 @@ fn s82_stop_returns_when_every_descendant_is_down() {
 #[test]
 fn a_node_that_shuts_down_stops_its_supervisors_in_an_orderly_way() {
     let journal = Journal::new();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let node = Node::builder().simulated(1).start();
         let plan = Plan::new("a", &journal).stop(Stop::Take(secs(3)));

@@ -24,7 +24,8 @@ fn s83_significant_children_need_an_auto_shutdown_and_must_not_be_permanent() {
     everywhere(|| async {
         let journal = Journal::new();
         let child = |restart| Plan::new("a", &journal).child().significant(true).restart(restart);
-        let error = Supervisor::one_for_one().child(child(Restart::Transient)).start_link().await.unwrap_err();
+        let error =
+            Supervisor::one_for_one().child(child(Restart::Transient)).start_link().await.unwrap_err();
         let expected = SpecError::SignificantButNeverShutdown { id: "a".into() };
         assert_eq!(ConfigError::in_error(&error), Some(&ConfigError::Spec(expected)));
         let spec = Supervisor::one_for_one().auto_shutdown(AutoShutdown::AnySignificant);

@@ -25,7 +25,13 @@ fn s1_children_start_in_list_order_each_when_the_one_before_is_ready() {
             }
         });
         let [b, c] = plans(["b", "c"], &journal);
-        let sup = Supervisor::one_for_one().child(slow).child(b.child()).child(c.child()).start_link().await.unwrap();
+        let sup = Supervisor::one_for_one()
+            .child(slow)
+            .child(b.child())
+            .child(c.child())
+            .start_link()
+            .await
+            .unwrap();
         assert_eq!(journal.all(), texts(["start inner", "ready slow", "start b", "start c"]));
         assert_eq!(ids(&sup).await, texts(["slow", "b", "c"]));
     });
@@ -66,8 +72,12 @@ fn s2_s3_a_module_supervisor_can_be_a_child_and_is_described_anew_at_each_restar
     everywhere(|| async {
         let journal = Journal::new();
         let ignored = Picky::child_spec(("ignore", journal.clone())).id("ignored");
-        let root =
-            Supervisor::one_for_one().child(Picky::child_spec(("start", journal.clone()))).child(ignored).start_link().await.unwrap();
+        let root = Supervisor::one_for_one()
+            .child(Picky::child_spec(("start", journal.clone())))
+            .child(ignored)
+            .start_link()
+            .await
+            .unwrap();
         let all = children(&root).await;
         assert_eq!((all[0].child_type, all[0].module), (ChildType::Supervisor, "Picky"));
         assert_eq!(all[1].status, ChildStatus::Undefined);
@@ -89,7 +99,8 @@ async fn end_supervisor(pid: Pid) {
 fn s3_s4_s5_an_ignoring_child_is_kept_without_a_process_unless_it_is_temporary() {
     everywhere(|| async {
         let journal = Journal::new();
-        let ignoring = |id, restart| Plan::new(id, &journal).script([Some(Init::Ignore)]).child().restart(restart);
+        let ignoring =
+            |id, restart| Plan::new(id, &journal).script([Some(Init::Ignore)]).child().restart(restart);
         let sup = Supervisor::one_for_one()
             .child(ignoring("permanent", Restart::Permanent))
             .child(ignoring("transient", Restart::Transient))
@@ -102,7 +113,10 @@ fn s3_s4_s5_an_ignoring_child_is_kept_without_a_process_unless_it_is_temporary()
         assert_eq!(sup.start_child(ignoring("later", Restart::Permanent)).await.unwrap(), None);
         assert_eq!(sup.start_child(ignoring("gone", Restart::Temporary)).await.unwrap(), None);
         assert_eq!(ids(&sup).await, texts(["permanent", "transient", "later"]));
-        assert_eq!(sup.count_children().await.unwrap(), ChildCounts { specs: 3, active: 0, supervisors: 0, workers: 3 });
+        assert_eq!(
+            sup.count_children().await.unwrap(),
+            ChildCounts { specs: 3, active: 0, supervisors: 0, workers: 3 }
+        );
     });
 }
 
@@ -117,9 +131,18 @@ fn s7_s18_a_child_that_fails_at_the_start_takes_those_before_it_down_in_reverse_
         let spec = Supervisor::rest_for_one().children([a, b, c, d].map(|plan| plan.child()));
         let error = spec.start_link().await.unwrap_err();
         let failed = FailedToStartChild::in_error(&error).unwrap();
-        assert_eq!((failed.id.as_str(), &failed.error), ("c", &StartError::Failed(ExitReason::error("no disk"))));
-        assert_eq!(error.to_string(), "`init` failed: shutdown: child `c` did not start: `init` failed: no disk");
-        assert_eq!(journal.all(), texts(["start a", "start b", "try c", "stop b", "down b", "stop a", "down a"]));
+        assert_eq!(
+            (failed.id.as_str(), &failed.error),
+            ("c", &StartError::Failed(ExitReason::error("no disk")))
+        );
+        assert_eq!(
+            error.to_string(),
+            "`init` failed: shutdown: child `c` did not start: `init` failed: no disk"
+        );
+        assert_eq!(
+            journal.all(),
+            texts(["start a", "start b", "try c", "stop b", "down b", "stop a", "down a"])
+        );
         assert_eq!(reports.all(), texts(["start_error c: no disk"]));
         assert_eq!(process::processes(), []);
     });
@@ -131,12 +154,18 @@ fn s8_a_panic_in_a_start_is_a_start_error_wherever_it_happens() {
         let journal = Journal::new();
         let in_init = Plan::new("a", &journal).script([Some(Init::Panic), Some(Init::Panic)]).child().erase();
         let in_arguments = Worker::child_spec_with(|| panic!("no arguments")).id("a").erase();
-        let in_function = ChildSpec::custom("a", || -> std::future::Ready<Result<Pid, StartError>> { panic!("at once") });
+        let in_function =
+            ChildSpec::custom("a", || -> std::future::Ready<Result<Pid, StartError>> { panic!("at once") });
         let in_future = ChildSpec::custom("a", || async {
             process::yield_now().await;
             panic!("later")
         });
-        for (child, text) in [(in_init, "init of a"), (in_arguments, "no arguments"), (in_function, "at once"), (in_future, "later")] {
+        for (child, text) in [
+            (in_init, "init of a"),
+            (in_arguments, "no arguments"),
+            (in_function, "at once"),
+            (in_future, "later"),
+        ] {
             let error = Supervisor::one_for_one().child(&child).start_link().await.unwrap_err();
             let panic = |error: &StartError| match error {
                 StartError::Failed(ExitReason::Panic(panic)) => panic.message.clone(),
@@ -158,7 +187,8 @@ fn s8_a_panic_in_a_start_is_a_start_error_wherever_it_happens() {
 fn s10_invalid_flags_fail_the_start_and_say_what_is_wrong() {
     everywhere(|| async {
         let journal = Journal::new();
-        let spec = Supervisor::one_for_one().max_restarts(1, millis(1500)).child(Plan::new("a", &journal).child());
+        let spec =
+            Supervisor::one_for_one().max_restarts(1, millis(1500)).child(Plan::new("a", &journal).child());
         let invalid = ConfigError::Flags(FlagsError::InvalidPeriod { period: millis(1500) });
         assert_eq!(spec.check(), Err(invalid.clone()));
         let error = spec.start_link().await.unwrap_err();
@@ -177,16 +207,25 @@ fn s11_s12_duplicate_and_empty_ids_fail_the_start_before_any_child_runs() {
     everywhere(|| async {
         let journal = Journal::new();
         let unnamed = || Worker::child_spec(Plan::new("x", &journal));
-        let error = Supervisor::one_for_one().child(unnamed()).child(unnamed()).start_link().await.unwrap_err();
+        let error =
+            Supervisor::one_for_one().child(unnamed()).child(unnamed()).start_link().await.unwrap_err();
         assert_eq!(
             error.to_string(),
             "`init` failed: two children have the id `Worker`; give one of them another with `.id(..)`"
         );
         let error = Supervisor::one_for_one().child(unnamed().id("")).start_link().await.unwrap_err();
-        assert_eq!(ConfigError::in_error(&error), Some(&ConfigError::Spec(SpecError::MissingId { module: "Worker" })));
+        assert_eq!(
+            ConfigError::in_error(&error),
+            Some(&ConfigError::Spec(SpecError::MissingId { module: "Worker" }))
+        );
         assert_eq!(journal.all(), texts([]));
         // Named differently they are different.
-        let sup = Supervisor::one_for_one().child(unnamed()).child(unnamed().name("other")).start_link().await.unwrap();
+        let sup = Supervisor::one_for_one()
+            .child(unnamed())
+            .child(unnamed().name("other"))
+            .start_link()
+            .await
+            .unwrap();
         assert_eq!(ids(&sup).await, texts(["Worker", "other"]));
         assert_eq!(process::whereis("other"), Some(pid_of(&sup, "other").await));
     });
@@ -206,8 +245,14 @@ fn s14_defaults_of_a_child_come_from_its_type_and_name() {
             .await
             .unwrap();
         let worker = sup.get_childspec("Worker").await.unwrap();
-        assert_eq!((worker.restart, worker.significant, worker.module), (Restart::Permanent, false, "Worker"));
-        assert_eq!((worker.child_type, worker.how_to_stop()), (ChildType::Worker, Shutdown::Timeout(secs(5))));
+        assert_eq!(
+            (worker.restart, worker.significant, worker.module),
+            (Restart::Permanent, false, "Worker")
+        );
+        assert_eq!(
+            (worker.child_type, worker.how_to_stop()),
+            (ChildType::Worker, Shutdown::Timeout(secs(5)))
+        );
         let inner = sup.get_childspec("inner").await.unwrap();
         assert_eq!((inner.child_type, inner.how_to_stop()), (ChildType::Supervisor, Shutdown::Infinity));
         let dynamic = sup.get_childspec("DynamicSupervisor").await.unwrap();
@@ -222,7 +267,8 @@ fn s14_defaults_of_a_child_come_from_its_type_and_name() {
 fn s16_s38_a_supervisor_traps_exits_and_ignores_those_of_strangers() {
     everywhere(|| async {
         let journal = Journal::new();
-        let sup = Supervisor::one_for_one().child(Plan::new("a", &journal).child()).start_link().await.unwrap();
+        let sup =
+            Supervisor::one_for_one().child(Plan::new("a", &journal).child()).start_link().await.unwrap();
         let child = pid_of(&sup, "a").await;
         let target = sup.pid();
         let stranger = process::spawn(async move |_: Mailbox<()>| {
@@ -251,7 +297,8 @@ fn s38_an_exit_signal_that_a_living_child_sends_is_not_its_end() {
             process::exit(target, boom());
             mailbox.receive().await;
         };
-        let sup = Supervisor::one_for_one().child(ChildSpec::process("liar", liar)).start_link().await.unwrap();
+        let sup =
+            Supervisor::one_for_one().child(ChildSpec::process("liar", liar)).start_link().await.unwrap();
         let child = pid_of(&sup, "liar").await;
         process::send(child, sup.pid());
         let [probe] = plans(["probe"], &journal);
@@ -297,7 +344,10 @@ fn a_supervisor_is_found_by_its_name_and_a_name_is_given_only_once() {
         const ROOT: Name<Supervisor> = Name::new("root");
         let journal = Journal::new();
         let sup = Supervisor::one_for_one().name(&ROOT).start_link().await.unwrap();
-        assert_eq!(ROOT.start_child(Plan::new("a", &journal).child()).await.unwrap(), Some(pid_of(&sup, "a").await));
+        assert_eq!(
+            ROOT.start_child(Plan::new("a", &journal).child()).await.unwrap(),
+            Some(pid_of(&sup, "a").await)
+        );
         let second = Supervisor::one_for_one().name("root").start_link().await;
         assert_eq!(second.unwrap_err(), StartError::AlreadyStarted(sup.pid()));
         sup.stop().await.unwrap();

@@ -58,10 +58,10 @@ async fn race() -> &'static str {
 fn every_seed_repeats_its_run_and_seeds_differ() {
     let results = || {
         let results = Mutex::new(Vec::new());
-        run_sim("race", 50, |sim| async {
-            let seed = sim.seed();
+        let log = &results;
+        run_sim("race", 50, |sim| async move {
             let winner = race().await;
-            results.lock().unwrap().push((seed, winner));
+            log.lock().unwrap().push((sim.seed(), winner));
         });
         results.into_inner().unwrap()
     };

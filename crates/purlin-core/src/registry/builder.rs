@@ -10,6 +10,7 @@ use crate::process::exit_reason::ExitReason;
 use crate::registry::handle::Registry;
 use crate::registry::key::Key;
 use crate::registry::tables::{Meta, Tables};
+use crate::supervisor::{Child, ChildSpec, Supervised};
 use crate::{Ref, RegisterError};
 
 /// A name: part of the program, or made at run time.
@@ -57,7 +58,7 @@ impl From<String> for RegistryName {
 }
 
 /// A registry about to start: from [`Registry::unique`] and [`Registry::duplicate`]. It is the argument of [`RegistryServer`], the process
-/// that a registry belongs to, so it goes into a child specification as it is.
+/// that a registry belongs to, and a child of a supervisor as it is.
 ///
 /// All clones mean the same registry, which can run once at a time; starting it again, as a supervisor does, gives the handles taken from
 /// it ([`handle`](Self::handle)) new life.
@@ -127,14 +128,30 @@ impl<K: Key, V: Clone + Send + Sync + 'static> RegistryBuilder<K, V> {
 
     #[track_caller]
     fn run(self, link: bool) -> impl Future<Output = Result<Registry<K, V>, StartError>> + Send {
-        let handle = self.handle();
-        let name = match self.tables.name() {
+        let (handle, name) = (self.handle(), self.server_name());
+        let start = if link { RegistryServer::start_link(self) } else { RegistryServer::start(self) };
+        let start = start.name(name);
+        async move { start.await.map(|_: Ref<RegistryServer<K, V>>| handle) }
+    }
+
+    fn server_name(&self) -> Name<RegistryServer<K, V>> {
+        match self.tables.name() {
             Text::Static(name) => Name::from(*name),
             Text::Made(name) => Name::from(name.to_string()),
-        };
-        let start =
-            if link { RegistryServer::start_link(self) } else { RegistryServer::start(self) }.name(name);
-        async move { start.await.map(|_: Ref<RegistryServer<K, V>>| handle) }
+        }
+    }
+
+    /// The registry as the child of a supervisor, under its name, with settings to change. A supervisor takes
+    /// the builder itself, too.
+    pub fn child_spec(self) -> Child<RegistryServer<K, V>> {
+        let name = self.server_name();
+        RegistryServer::child_spec(self).name(name)
+    }
+}
+
+impl<K: Key, V: Clone + Send + Sync + 'static> From<RegistryBuilder<K, V>> for ChildSpec {
+    fn from(builder: RegistryBuilder<K, V>) -> ChildSpec {
+        builder.child_spec().erase()
     }
 }
 

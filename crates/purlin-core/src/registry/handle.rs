@@ -4,6 +4,7 @@ use std::any::type_name;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use crate::call::error::short;
 use crate::gen_server::{GenServer, Name, Ref};
 use crate::node::{Node, current};
 use crate::process::cell::{Proc, ProcRef};
@@ -352,8 +353,8 @@ fn search<K: Key, V: Clone + Send + Sync + 'static>(name: &Text) -> Result<Arc<T
         None if (proc.table.type_id)() == std::any::TypeId::of::<RegistryServer<K, V>>() => Err(unknown()),
         None => Err(RegistryError::WrongType {
             name: name.to_string(),
-            expected: type_name::<RegistryServer<K, V>>(),
-            found: (proc.table.type_name)(),
+            expected: short(type_name::<RegistryServer<K, V>>()),
+            found: short((proc.table.type_name)()),
         }),
     }
 }

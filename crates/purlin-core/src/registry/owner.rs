@@ -101,7 +101,8 @@ impl<K: Key> Owner<K> {
         match &self.keys {
             Keys::Few(list) => list.clone(),
             Keys::Many(map) => {
-                let each = map.iter().flat_map(|(key, ids)| ids.as_slice().iter().map(move |id| (key.clone(), *id)));
+                let each =
+                    map.iter().flat_map(|(key, ids)| ids.as_slice().iter().map(move |id| (key.clone(), *id)));
                 let mut entries: Vec<_> = each.collect();
                 entries.sort_unstable_by_key(|(_, id)| *id);
                 entries

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::child::{Child, ChildSpec, ReusableArgs, StartChild};
+use super::child::{Child, ChildSpec, Described, ReusableArgs};
 use super::flags::{AutoShutdown, Flags, Strategy};
 use super::server::Supervisor;
-use super::spec::{SpecFields, check_childspecs};
+use super::spec::check_childspecs;
 use super::strategy::ConfigError;
 use crate::call::error::short;
 use crate::gen_server::Start;
@@ -78,7 +78,8 @@ impl SupervisorSpec {
     /// What the start would fail with.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.flags.check().map_err(ConfigError::Flags)?;
-        check_childspecs(self.children.iter().map(ChildSpec::fields), self.flags.auto_shutdown).map_err(ConfigError::Spec)
+        check_childspecs(self.children.iter().map(ChildSpec::fields), self.flags.auto_shutdown)
+            .map_err(ConfigError::Spec)
     }
 
     /// Starts the supervisor, linked with the calling process, and its children in order; awaiting the result waits for all of them.
@@ -114,7 +115,7 @@ impl SupervisorSpec {
         }
     }
 
-    pub(super) fn into_parts(self) -> (Flags, Vec<(SpecFields, std::sync::Arc<dyn StartChild>)>) {
+    pub(super) fn into_parts(self) -> (Flags, Vec<Described>) {
         (self.flags, self.children.into_iter().map(ChildSpec::into_parts).collect())
     }
 }
@@ -135,7 +136,10 @@ pub struct SupervisorInit {
 
 impl SupervisorInit {
     fn of<M: Supervise>(args: M::Args) -> SupervisorInit {
-        SupervisorInit { make: Box::new(move || M::init(args)), label: Some(short(std::any::type_name::<M>())) }
+        SupervisorInit {
+            make: Box::new(move || M::init(args)),
+            label: Some(short(std::any::type_name::<M>())),
+        }
     }
 }
 
@@ -217,6 +221,7 @@ pub trait Supervise: 'static {
         Self: Sized,
         Self::Args: ReusableArgs,
     {
-        Child::new(move || Ok(SupervisorInit::of::<Self>(args.clone()))).module(short(std::any::type_name::<Self>()))
+        Child::new(move || Ok(SupervisorInit::of::<Self>(args.clone())))
+            .module(short(std::any::type_name::<Self>()))
     }
 }

@@ -28,6 +28,9 @@ use crate::{ExitReason, GenServer, Mailbox, Name, Pid, StartError};
 /// A child start under way. The process is linked to the one that polls this.
 pub(crate) type Starting = Pin<Box<dyn Future<Output = Result<ProcRef, StartError>> + Send>>;
 
+/// A child as a supervisor's policy takes it.
+pub(crate) type Described = (SpecFields, Arc<dyn StartChild>);
+
 /// Starts a child, any number of times.
 pub(crate) trait StartChild: Send + Sync {
     fn start(&self) -> Starting;
@@ -282,7 +285,7 @@ impl ChildSpec {
         self
     }
 
-    pub(crate) fn into_parts(self) -> (SpecFields, Arc<dyn StartChild>) {
+    pub(crate) fn into_parts(self) -> Described {
         (self.fields, self.start)
     }
 }
@@ -411,4 +414,5 @@ where
     }
 }
 
-const USED_UP: &str = "the arguments of `child_spec_once` were for one start only; use `child_spec` or `child_spec_with`";
+const USED_UP: &str =
+    "the arguments of `child_spec_once` were for one start only; use `child_spec` or `child_spec_with`";

@@ -66,7 +66,9 @@ use std::time::Duration;
 
 use super::admin::{ChildCounts, ChildInfo};
 use super::child::{Child, ChildSpec, StartChild};
-use super::dynamic_policy::{DynamicChildren, DynamicDecision, DynamicRetry, DynamicStop, NotAChild, Restarted as Outcome};
+use super::dynamic_policy::{
+    DynamicChildren, DynamicDecision, DynamicRetry, DynamicStop, NotAChild, Restarted as Outcome,
+};
 use super::effects::{self, Ended};
 use super::error::StartChildError;
 use super::flags::{DynamicFlags, FlagsError};
@@ -80,7 +82,8 @@ use crate::process::cell::ProcRef;
 use crate::process::panic;
 use crate::process::small_map::MixMap;
 use crate::{
-    Cx, Exit, ExitReason, GenServer, HandleCall, HandleCast, HandleInfo, HandleRead, InitError, Name, Pid, ReadCx, StartError,
+    Cx, Exit, ExitReason, GenServer, HandleCall, HandleCast, HandleInfo, HandleRead, InitError, Name, Pid,
+    ReadCx, StartError,
 };
 
 /// A supervisor of children that come and go; see the [module documentation](self).
@@ -110,7 +113,10 @@ pub struct DynamicSupervisorSpec<X = ()> {
 
 impl DynamicSupervisor {
     /// A dynamic supervisor: no limit of children, at most 3 restarts within 5 seconds.
-    #[expect(clippy::new_ret_no_self, reason = "the process is made by `start_link`; this begins its description, as in Elixir")]
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "the process is made by `start_link`; this begins its description, as in Elixir"
+    )]
     pub fn new() -> DynamicSupervisorSpec {
         DynamicSupervisor::with_extra(())
     }
@@ -198,7 +204,10 @@ impl<X: Extra> From<DynamicSupervisorSpec<X>> for ChildSpec {
 
 impl<X: Extra> fmt::Debug for DynamicSupervisorSpec<X> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DynamicSupervisorSpec").field("flags", &self.flags).field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("DynamicSupervisorSpec")
+            .field("flags", &self.flags)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -253,7 +262,13 @@ impl<X: Extra> DynamicSupervisor<X> {
             Ok(proc) => Some(proc.pid()),
             Err(StartError::Ignore) => None,
             Err(error) => {
-                report::error(cx, &who(&child), Context::StartError, &error.into_reason(), self.children.intensity());
+                report::error(
+                    cx,
+                    &who(&child),
+                    Context::StartError,
+                    &error.into_reason(),
+                    self.children.intensity(),
+                );
                 if let Some(retry) = self.children.restart_failed(old) {
                     self.down.insert(old, (since, reason));
                     cx.this().cast(retry);
@@ -283,7 +298,13 @@ impl<X: Extra> DynamicSupervisor<X> {
 /// Children of a dynamic supervisor have no ids: reports name their type.
 fn who(child: &DynamicStop) -> Who<'static> {
     let traits = child.traits;
-    Who { id: traits.module, module: traits.module, pid: Some(child.pid), restart: traits.restart, shutdown: traits.shutdown }
+    Who {
+        id: traits.module,
+        module: traits.module,
+        pid: Some(child.pid),
+        restart: traits.restart,
+        shutdown: traits.shutdown,
+    }
 }
 
 impl<X: Extra> GenServer for DynamicSupervisor<X> {
@@ -357,7 +378,11 @@ pub(super) struct Update(pub(super) DynamicFlags);
 impl<X: Extra> HandleCall<StartRequest> for DynamicSupervisor<X> {
     type Reply = Result<ProcRef, StartChildError>;
 
-    async fn handle_call(&mut self, StartRequest { fields, start }: StartRequest, cx: &mut Cx<Self>) -> Self::Reply {
+    async fn handle_call(
+        &mut self,
+        StartRequest { fields, start }: StartRequest,
+        cx: &mut Cx<Self>,
+    ) -> Self::Reply {
         self.start_new(fields, start, cx).await
     }
 }
@@ -365,7 +390,11 @@ impl<X: Extra> HandleCall<StartRequest> for DynamicSupervisor<X> {
 impl<X: Extra> HandleCall<StartWithRequest<X>> for DynamicSupervisor<X> {
     type Reply = Result<ProcRef, StartChildError>;
 
-    async fn handle_call(&mut self, StartWithRequest(make): StartWithRequest<X>, cx: &mut Cx<Self>) -> Self::Reply {
+    async fn handle_call(
+        &mut self,
+        StartWithRequest(make): StartWithRequest<X>,
+        cx: &mut Cx<Self>,
+    ) -> Self::Reply {
         let made = panic::catch(|| make(&self.extra));
         let StartRequest { fields, start } = made.map_err(StartError::Failed)?;
         self.start_new(fields, start, cx).await
@@ -375,7 +404,11 @@ impl<X: Extra> HandleCall<StartWithRequest<X>> for DynamicSupervisor<X> {
 impl<X: Extra> HandleCall<TerminateRequest> for DynamicSupervisor<X> {
     type Reply = Result<(), NotAChild>;
 
-    async fn handle_call(&mut self, TerminateRequest(pid): TerminateRequest, cx: &mut Cx<Self>) -> Self::Reply {
+    async fn handle_call(
+        &mut self,
+        TerminateRequest(pid): TerminateRequest,
+        cx: &mut Cx<Self>,
+    ) -> Self::Reply {
         let child = self.children.terminate_child(pid)?;
         self.down.remove(&pid);
         if let Some(child) = child {

@@ -5,7 +5,10 @@ use std::future::Future;
 
 use super::admin::{ChildCounts, ChildInfo};
 use super::child::{Child, ChildSpec};
-use super::dynamic::{CountChildren, DynamicSupervisor, Extra, StartRequest, StartWithRequest, TerminateRequest, Update, WhichChildren};
+use super::dynamic::{
+    CountChildren, DynamicSupervisor, Extra, StartRequest, StartWithRequest, TerminateRequest, Update,
+    WhichChildren,
+};
 use super::error::{StartChildError, TerminateChildError, UpdateError};
 use super::flags::DynamicFlags;
 use super::strategy::ConfigError;
@@ -80,7 +83,10 @@ macro_rules! administration {
             /// # Errors
             /// The process is none of its children.
             #[track_caller]
-            pub fn terminate_child(&self, pid: Pid) -> impl Future<Output = Result<(), TerminateChildError>> + Send + '_ {
+            pub fn terminate_child(
+                &self,
+                pid: Pid,
+            ) -> impl Future<Output = Result<(), TerminateChildError>> + Send + '_ {
                 let call = self.call(TerminateRequest(pid)).infinity();
                 async move { Ok(call.await??) }
             }
@@ -90,7 +96,9 @@ macro_rules! administration {
             /// # Errors
             /// The supervisor did not answer.
             #[track_caller]
-            pub fn which_children(&self) -> impl Future<Output = Result<Vec<ChildInfo>, CallError>> + Send + '_ {
+            pub fn which_children(
+                &self,
+            ) -> impl Future<Output = Result<Vec<ChildInfo>, CallError>> + Send + '_ {
                 self.call(WhichChildren).infinity()
             }
 
@@ -109,7 +117,10 @@ macro_rules! administration {
             /// # Errors
             /// The flags are invalid; nothing has changed.
             #[track_caller]
-            pub fn update(&self, flags: DynamicFlags) -> impl Future<Output = Result<(), UpdateError>> + Send + '_ {
+            pub fn update(
+                &self,
+                flags: DynamicFlags,
+            ) -> impl Future<Output = Result<(), UpdateError>> + Send + '_ {
                 let call = self.call(Update(flags)).infinity();
                 async move { call.await?.map_err(|error| UpdateError::Config(ConfigError::Flags(error))) }
             }

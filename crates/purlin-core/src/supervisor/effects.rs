@@ -93,7 +93,8 @@ pub(crate) async fn stop_all<S: GenServer>(cx: &mut Cx<S>, plan: StopPlan) -> Ve
     }
     if !gone.is_empty() {
         // One look for all of them: there may be many, and the mailbox long. The latest exit of a process is its end.
-        let reasons: MixMap<Pid, ExitReason> = cx.waiting_exits().into_iter().map(|exit| (exit.from, exit.reason)).collect();
+        let reasons: MixMap<Pid, ExitReason> =
+            cx.waiting_exits().into_iter().map(|exit| (exit.from, exit.reason)).collect();
         for child in gone {
             let reason = reasons.get(&child.pid).cloned().unwrap_or(ExitReason::NoProc);
             results.push((child, Ended { reason, killed: false, took: Duration::ZERO }));
@@ -119,7 +120,8 @@ pub(crate) async fn stop_all<S: GenServer>(cx: &mut Cx<S>, plan: StopPlan) -> Ve
             killed.push((child, proc, alive));
         }
     }
-    for (child, proc, in_vain) in patient.into_iter().map(|(child, proc)| (child, proc, false)).chain(killed) {
+    for (child, proc, in_vain) in patient.into_iter().map(|(child, proc)| (child, proc, false)).chain(killed)
+    {
         let reason = ended(&proc).await;
         let reason = final_reason(&proc, reason);
         results.push((child, Ended { reason, killed: in_vain, took: node.now() - begin }));

@@ -7,7 +7,8 @@ use super::builder::SupervisorSpec;
 use super::child::ChildSpec;
 use super::error::{DeleteChildError, FindChildError, RestartChildError, StartChildError, UpdateError};
 use super::server::{
-    CountChildren, DeleteChild, GetChildSpec, RestartChild, StartChildRequest, Supervisor, TerminateChild, Update, WhichChildren,
+    CountChildren, DeleteChild, GetChildSpec, RestartChild, StartChildRequest, Supervisor, TerminateChild,
+    Update, WhichChildren,
 };
 use super::spec::{ChildId, SpecFields};
 use crate::{CallError, Name, Pid, Ref};
@@ -80,7 +81,9 @@ macro_rules! administration {
             /// # Errors
             /// The supervisor did not answer.
             #[track_caller]
-            pub fn which_children(&self) -> impl Future<Output = Result<Vec<ChildInfo>, CallError>> + Send + '_ {
+            pub fn which_children(
+                &self,
+            ) -> impl Future<Output = Result<Vec<ChildInfo>, CallError>> + Send + '_ {
                 self.call(WhichChildren).infinity()
             }
 
@@ -115,7 +118,10 @@ macro_rules! administration {
             /// # Errors
             /// Flags or specifications are invalid; nothing has changed.
             #[track_caller]
-            pub fn update(&self, spec: SupervisorSpec) -> impl Future<Output = Result<(), UpdateError>> + Send + '_ {
+            pub fn update(
+                &self,
+                spec: SupervisorSpec,
+            ) -> impl Future<Output = Result<(), UpdateError>> + Send + '_ {
                 let call = self.call(Update(spec)).infinity();
                 async move { Ok(call.await??) }
             }

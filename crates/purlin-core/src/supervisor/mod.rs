@@ -114,7 +114,8 @@
 //! * A child start returns a process and nothing else, so there is no extra return value; `start_child` of a dynamic supervisor answers a
 //!   typed handle instead.
 //! * An exit *signal* that a living child sends to its supervisor is not taken for its end.
-//! * A supervisor that no process started stops when its node shuts down.
+//! * For a supervisor that no process started, whatever is outside every process stands for its parent: an exit signal from there, and the
+//!   shutdown of the node, stop it.
 //! * `simple_one_for_one` is [`DynamicSupervisor`]; `code_change` is [`update`](SupervisorRef::update).
 
 pub(crate) mod admin;
@@ -141,7 +142,8 @@ pub use dynamic::{DynamicSupervisor, DynamicSupervisorSpec, Extra};
 pub use dynamic_handle::DynamicSupervisorRef;
 pub use dynamic_policy::NotAChild;
 pub use error::{
-    DeleteChildError, FailedToStartChild, FindChildError, RestartChildError, StartChildError, TerminateChildError, UpdateError,
+    DeleteChildError, FailedToStartChild, FindChildError, RestartChildError, StartChildError,
+    TerminateChildError, UpdateError,
 };
 pub use flags::{AutoShutdown, DynamicFlags, Flags, FlagsError, Strategy};
 pub use handle::SupervisorRef;

@@ -3,9 +3,9 @@
 use std::future::poll_fn;
 
 use super::admin::ChildInfo;
+use crate::Pid;
 use crate::call::slot::{self, Replier};
 use crate::process::cell::SUPERVISOR;
-use crate::Pid;
 
 /// Asks for `which_children`; comes untyped, so that the asker need not know the kind of supervisor.
 pub(crate) struct AskChildren(pub(crate) Replier<Vec<ChildInfo>>);
@@ -28,4 +28,3 @@ pub fn is_supervisor(pid: Pid) -> Option<bool> {
     let node = crate::node::current::by_index(pid.node_index())?;
     node.lookup(pid).map(|proc| proc.has(SUPERVISOR))
 }
-

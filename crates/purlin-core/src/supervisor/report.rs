@@ -2,7 +2,7 @@
 //!
 //! The log's target is `purlin::supervisor`. OTP's contexts keep their names: `child_terminated`, `start_error`, `shutdown_error`,
 //! and `shutdown` when the restart intensity is reached. What is logged as an error is a child that crashed, did not start, or did not
-//! stop as it was asked to; starts and orderly ends are logged at debug level only. Telemetry: see the `SUPERVISOR_*` events of
+//! stop as it was asked to; restarts are logged as information, starts and orderly ends at debug level. Telemetry: see the `SUPERVISOR_*` events of
 //! [`telemetry::events`](crate::telemetry::events).
 
 use std::time::Duration;
@@ -58,7 +58,13 @@ fn metadata<S: GenServer>(cx: &Cx<S>, who: &Who<'_>) -> Metadata {
 
 /// A child crashed, did not start, or did not stop as it was asked to.
 #[cold]
-pub(crate) fn error<S: GenServer>(cx: &Cx<S>, who: &Who<'_>, context: Context, reason: &ExitReason, intensity: &Intensity) {
+pub(crate) fn error<S: GenServer>(
+    cx: &Cx<S>,
+    who: &Who<'_>,
+    context: Context,
+    reason: &ExitReason,
+    intensity: &Intensity,
+) {
     let node = cx.node();
     let restarts = intensity.used(node.now().as_secs());
     tracing::error!(
@@ -112,6 +118,8 @@ pub(crate) fn giving_up<S: GenServer>(cx: &Cx<S>, who: &Who<'_>, reason: &ExitRe
 
 /// A child has been started for the first time. `who.pid` is the new process; none if it chose not to start.
 pub(crate) fn started<S: GenServer>(cx: &Cx<S>, who: &Who<'_>, took: Duration) {
+    let pid = who.pid.map(tracing::field::display);
+    tracing::debug!(target: "purlin::supervisor", supervisor = %cx.pid(), child = who.id, pid, "child started");
     cx.proc().node.telemetry().execute_with(events::SUPERVISOR_CHILD_START, || {
         (Measurements::new().with("duration", took), metadata(cx, who))
     });
@@ -120,16 +128,22 @@ pub(crate) fn started<S: GenServer>(cx: &Cx<S>, who: &Who<'_>, took: Duration) {
 /// A child has been started again. `who.pid` is the new process; none if it chose not to start.
 pub(crate) fn restarted<S: GenServer>(cx: &Cx<S>, who: &Who<'_>, how: &Restarted<'_>, intensity: &Intensity) {
     let node = &cx.proc().node;
+    let pid = who.pid.map(tracing::field::display);
+    tracing::info!(target: "purlin::supervisor", supervisor = %cx.pid(), child = who.id, pid, "child restarted");
     node.telemetry().execute_with(events::SUPERVISOR_CHILD_RESTART, || {
         let restarts = intensity.used(node.now().as_secs());
-        let measurements =
-            Measurements::new().with("duration", how.took).with("downtime", how.downtime).with("restarts", restarts);
+        let measurements = Measurements::new()
+            .with("duration", how.took)
+            .with("downtime", how.downtime)
+            .with("restarts", restarts);
         (measurements, metadata(cx, who).with_some("old_pid", how.old_pid).with("reason", how.reason.clone()))
     });
 }
 
 /// A child has been stopped by the supervisor.
 pub(crate) fn terminated<S: GenServer>(cx: &Cx<S>, who: &Who<'_>, ended: &Ended) {
+    let (pid, reason) = (who.pid.map(tracing::field::display), &ended.reason);
+    tracing::debug!(target: "purlin::supervisor", supervisor = %cx.pid(), child = who.id, pid, %reason, "child terminated");
     cx.proc().node.telemetry().execute_with(events::SUPERVISOR_CHILD_TERMINATE, || {
         let metadata = metadata(cx, who).with("reason", ended.reason.clone()).with("killed", ended.killed);
         (Measurements::new().with("duration", ended.took), metadata)

@@ -25,7 +25,8 @@ use super::spec::{ChildId, SpecFields};
 use super::strategy::{ChildKey, Children, ConfigError, Decision, Offender, Retry, Round, Stop};
 use crate::gen_server::Accepts;
 use crate::{
-    Cx, Exit, ExitReason, GenServer, HandleCall, HandleCast, HandleInfo, HandleRead, InitError, Pid, ReadCx, StartError,
+    Cx, Exit, ExitReason, GenServer, HandleCall, HandleCast, HandleInfo, HandleRead, InitError, Pid, ReadCx,
+    StartError,
 };
 
 /// A supervisor: starts its children in order, restarts them by its strategy, stops them in reverse order. See the
@@ -65,7 +66,9 @@ impl Supervisor {
 
     /// Starts a child and enters the outcome, except a failure, into the list.
     async fn start(&mut self, key: ChildKey, cx: &mut Cx<Self>) -> Result<Option<Pid>, StartError> {
-        let Some((start, fields)) = self.children.start_of(key).cloned().zip(self.children.fields(key).cloned()) else {
+        let Some((start, fields)) =
+            self.children.start_of(key).cloned().zip(self.children.fields(key).cloned())
+        else {
             return Err(StartError::Failed(ExitReason::NoProc));
         };
         let begin = cx.node().now();
@@ -114,12 +117,14 @@ impl Supervisor {
         match decision {
             Decision::Ignore | Decision::Removed { .. } | Decision::Keep { .. } => {},
             Decision::Restart { child, round, .. } => {
-                let reason = reason.or_else(|| self.down.get(&child.fields.id).map(|down| down.reason.clone()));
+                let reason =
+                    reason.or_else(|| self.down.get(&child.fields.id).map(|down| down.reason.clone()));
                 self.carry_out_round(round, reason.unwrap_or(ExitReason::NoProc), cx).await;
             },
             Decision::AutoShutdown { .. } => cx.stop(ExitReason::Shutdown),
             Decision::GiveUp { child, .. } => {
-                let reason = reason.or_else(|| self.down.get(&child.fields.id).map(|down| down.reason.clone()));
+                let reason =
+                    reason.or_else(|| self.down.get(&child.fields.id).map(|down| down.reason.clone()));
                 let reason = reason.unwrap_or(ExitReason::NoProc);
                 report::giving_up(cx, &who_was(&child), &reason, self.children.intensity());
                 cx.stop(ExitReason::Shutdown);
@@ -132,7 +137,11 @@ impl Supervisor {
         for key in &round.start {
             let Some(Offender { fields, pid }) = self.children.offender(*key) else { continue };
             // One that is down since an earlier round, whose retry this is, keeps what it had.
-            self.down.entry(fields.id).or_insert_with(|| Down { since, old_pid: pid, reason: reason.clone() });
+            self.down.entry(fields.id).or_insert_with(|| Down {
+                since,
+                old_pid: pid,
+                reason: reason.clone(),
+            });
         }
         for stop in round.stop {
             self.stop(stop, cx).await;
@@ -254,7 +263,11 @@ pub(super) struct Update(pub(super) SupervisorSpec);
 impl HandleCall<StartChildRequest> for Supervisor {
     type Reply = Result<Option<Pid>, StartChildError>;
 
-    async fn handle_call(&mut self, StartChildRequest(spec): StartChildRequest, cx: &mut Cx<Self>) -> Self::Reply {
+    async fn handle_call(
+        &mut self,
+        StartChildRequest(spec): StartChildRequest,
+        cx: &mut Cx<Self>,
+    ) -> Self::Reply {
         let (fields, start) = spec.into_parts();
         let key = self.children.start_child(fields, start)?;
         match self.start(key, cx).await {

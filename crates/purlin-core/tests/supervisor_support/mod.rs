@@ -301,7 +301,10 @@ pub(crate) fn reports() -> Journal {
 }
 
 /// What `f` says of every event of this name.
-pub(crate) fn watch(name: telemetry::EventName, f: impl Fn(&telemetry::Event<'_>) -> String + Send + Sync + 'static) -> Journal {
+pub(crate) fn watch(
+    name: telemetry::EventName,
+    f: impl Fn(&telemetry::Event<'_>) -> String + Send + Sync + 'static,
+) -> Journal {
     let journal = Journal::new();
     let log = journal.clone();
     Node::current().telemetry().attach(&name.join("."), name, move |event| log.log(f(event))).unwrap();
