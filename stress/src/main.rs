@@ -17,7 +17,7 @@ mod sink;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-usage: purlin-stress memcheck
+usage: purlin-stress memcheck [PART OF A SCENE'S NAME]
        purlin-stress churn --minutes N [--workers 2] [--clients 8] [--seed S]
 
   --minutes N   how long; fractions are allowed
@@ -29,7 +29,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.split_first() {
-        Some((&"memcheck", [])) => memcheck::run(),
+        Some((&"memcheck", [])) => memcheck::run(""),
+        Some((&"memcheck", [only])) => memcheck::run(only),
         Some((&"churn", rest)) => match churn::Options::parse(rest) {
             Some(options) => churn::run(&options),
             None => usage(),

@@ -6,24 +6,21 @@ mod receivers;
 mod report;
 
 use std::error::Error;
-use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::backoff::{Backoff, RetryPolicy};
 use crate::config::{EndpointConfig, Filter};
 use crate::delivery::{HttpClient, Target, http_client};
 use crate::event::Samples;
-use crate::intake;
 use crate::ledger::{Books, Ids};
 use crate::receiver::Counts;
 use crate::receiver::plan::{Kind, MAX_FLAKY_FAILURES};
 use crate::signature::Secret;
-use crate::system::{Settings, Snapshot, System};
+use crate::system::{Directory, Settings, Snapshot, System};
 use feeder::{Feed, feed};
 use receivers::ReceiverProcess;
 use report::{Progress, Row, Screen};
@@ -64,11 +61,14 @@ pub(crate) async fn run(options: Options) -> Result<bool, Box<dyn Error + Send +
         processes.push(process);
     }
     let endpoints: Vec<_> = processes.iter().map(|process| endpoint(process, &secret)).collect();
-    let settings = Settings { seed: rng.u64(..), keep_ids: true };
-    let system = Arc::new(System::start(endpoints, settings).await?);
+    let settings = Settings { seed: rng.u64(..), keep_ids: true, queue_limit: expected };
+    let socket = TcpListener::bind("127.0.0.1:0")?;
+    socket.set_nonblocking(true)?;
+    let address = socket.local_addr()?;
+    let system = System::start(endpoints, settings, socket).await?;
+    let directory = system.directory();
 
     let client = http_client();
-    let address = serve_intake(&system, expected, rng.fork()).await?;
     let interval = Duration::from_secs(Kind::ALL.len() as u64) / options.rate;
     let feeding = tokio::spawn({
         let client = client.clone();
@@ -78,7 +78,7 @@ pub(crate) async fn run(options: Options) -> Result<bool, Box<dyn Error + Send +
         "Events are posted to http://{address}/events; delivery processes are killed on the way.\n"
     ));
 
-    let watch = Watch { system: &system, expected: expected as u64, start: Instant::now(), rng };
+    let watch = Watch { directory, expected: expected as u64, start: Instant::now(), rng };
     let finished = watch.until_finished(&feeding, &mut screen).await?;
     if !finished {
         screen.say("Nothing has moved for a minute: the run ends here, unfinished.");
@@ -93,11 +93,11 @@ pub(crate) async fn run(options: Options) -> Result<bool, Box<dyn Error + Send +
     let mut books = Vec::new();
     for (index, process) in processes.iter().enumerate() {
         let name = process.kind.name();
-        let Snapshot { tally, .. } = system.snapshot(index).await?;
+        let Snapshot { tally, .. } = directory.snapshot(index).await?;
         rows.push(Row { name: name.to_owned(), tally });
         let mine = accepted.iter().filter(|delivery| delivery.endpoint == name);
         let accepted = mine.map(|delivery| delivery.id.as_str().into()).collect();
-        books.push(close_books(&system, index, process, &client, accepted).await?);
+        books.push(close_books(directory, index, process, &client, accepted).await?);
     }
     screen.say(&format!("\n{}", report::table(&rows)));
     screen.say(&report::ledger(&books));
@@ -151,26 +151,14 @@ fn endpoint(process: &ReceiverProcess, secret: &Secret) -> EndpointConfig {
     }
 }
 
-async fn serve_intake(
-    system: &Arc<System>,
-    queue_limit: usize,
-    rng: fastrand::Rng,
-) -> Result<SocketAddr, Box<dyn Error + Send + Sync>> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    let router = intake::router(system.clone(), system.subscriptions(), queue_limit, rng);
-    tokio::spawn(axum::serve(listener, router).into_future());
-    Ok(address)
-}
-
 async fn close_books(
-    system: &System,
+    directory: &Directory,
     index: usize,
     process: &ReceiverProcess,
     client: &HttpClient,
     accepted: Ids,
 ) -> Result<(Books, Counts), Box<dyn Error + Send + Sync>> {
-    let settled = system.settled_ids(index).await?;
+    let settled = directory.settled_ids(index).await?;
     let counts = process.counts(client).await?;
     let received = process.ids(client).await?;
     let books = Books {
@@ -186,7 +174,7 @@ async fn close_books(
 
 /// Watches the run, shows its progress and kills delivery processes.
 struct Watch<'a> {
-    system: &'a System,
+    directory: &'a Directory,
     expected: u64,
     start: Instant,
     rng: fastrand::Rng,
@@ -234,7 +222,7 @@ impl Watch<'_> {
     async fn snapshots(&self) -> Result<Vec<Snapshot>, Box<dyn Error + Send + Sync>> {
         let mut snapshots = Vec::with_capacity(Kind::ALL.len());
         for index in 0..Kind::ALL.len() {
-            snapshots.push(self.system.snapshot(index).await?);
+            snapshots.push(self.directory.snapshot(index).await?);
         }
         Ok(snapshots)
     }
@@ -244,7 +232,7 @@ impl Watch<'_> {
         const TOLD: u64 = 4;
         let busy: Vec<_> = (0..snapshots.len()).filter(|&index| snapshots[index].unfinished > 0).collect();
         let Some(&victim) = self.rng.choice(&busy) else { return false };
-        let Some(pid) = self.system.kill_delivery_process(victim) else { return false };
+        let Some(pid) = self.directory.kill_delivery_process(victim) else { return false };
         let (name, seconds) = (Kind::ALL[victim].name(), self.start.elapsed().as_secs_f64());
         if killed < TOLD {
             screen.say(&format!(

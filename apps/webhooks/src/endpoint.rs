@@ -3,7 +3,8 @@
 //! It leases deliveries from the endpoint's [`Queue`], up to a number in flight, and runs each attempt in a
 //! process linked to it. It keeps nothing that matters: killed, it takes its attempts with it (that is what
 //! the links are for), the queue gets the leases back, and the next incarnation goes on. An attempt that
-//! panics takes the endpoint down in the same way.
+//! panics takes the endpoint down in the same way. So does the end of the queue, which it monitors: the next
+//! incarnation makes itself known to the next queue.
 //!
 //! ```text
 //! WorkReady, Wake, Attempted ──► refill: lease as many as there is room for ──► a linked process per attempt
@@ -39,7 +40,8 @@ pub(crate) struct EndpointArgs {
 /// Delivers to one endpoint.
 pub(crate) struct Endpoint {
     config: Arc<EndpointConfig>,
-    queue: Name<Queue>,
+    /// This incarnation of the queue: leases of one mean nothing to the next.
+    queue: Ref<Queue>,
     client: HttpClient,
     rng: fastrand::Rng,
     in_flight: usize,
@@ -64,10 +66,12 @@ struct Attempted {
 
 #[gen_server]
 impl Endpoint {
-    fn init(args: EndpointArgs, cx: &mut Cx<Self>) -> Self {
+    fn init(args: EndpointArgs, cx: &mut Cx<Self>) -> Result<Self, InitError> {
         let EndpointArgs { config, queue, client, seed } = args;
+        let queue = queue.whereis().ok_or_else(|| Crash::msg("its queue is not running"))?;
+        cx.monitor(queue.pid());
         cx.continue_with(Attach);
-        Endpoint { config, queue, client, rng: fastrand::Rng::with_seed(seed), in_flight: 0, wake: None }
+        Ok(Endpoint { config, queue, client, rng: fastrand::Rng::with_seed(seed), in_flight: 0, wake: None })
     }
 
     #[handle_continue]
@@ -102,6 +106,11 @@ impl Endpoint {
         }
         self.queue.settle(cx.pid(), id, settlement);
         self.refill(cx).await
+    }
+
+    #[info]
+    fn queue_down(&mut self, down: Down) -> Result<(), Crash> {
+        Err(Crash::msg(format!("its queue ended: {}", down.reason)))
     }
 
     /// Leases as much as there is room for, and sets the timer for what is not due yet.

@@ -11,6 +11,7 @@ mod intake;
 mod latency;
 mod lease;
 mod ledger;
+mod listener;
 mod queue;
 mod receiver;
 mod serve;

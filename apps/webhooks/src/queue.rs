@@ -43,7 +43,9 @@ struct Worker {
 
 #[gen_server]
 impl Queue {
-    fn init(args: QueueArgs) -> Self {
+    fn init(args: QueueArgs, cx: &mut Cx<Self>) -> Self {
+        // So that `terminate` runs when the supervisor stops the queue.
+        cx.trap_exits(true);
         Queue { endpoint: args.endpoint, jobs: LeaseQueue::new(args.keep_ids), worker: None }
     }
 
@@ -99,10 +101,21 @@ impl Queue {
 
     #[info]
     fn down(&mut self, down: Down) {
-        let returned = self.jobs.detach(down.pid);
-        self.worker.take_if(|worker| worker.pid == down.pid);
+        let Some(worker) = self.worker.take_if(|worker| worker.monitor == down.monitor) else { return };
+        let returned = self.jobs.detach(worker.pid);
         let (endpoint, reason) = (&self.endpoint, &down.reason);
-        tracing::warn!(%endpoint, %reason, returned, "the delivery process died; its leases are back");
+        if down.reason == ExitReason::Shutdown {
+            tracing::debug!(%endpoint, returned, "the delivery process was stopped");
+        } else {
+            tracing::warn!(%endpoint, %reason, returned, "the delivery process ended; its leases are back");
+        }
+    }
+
+    #[info]
+    fn exit(&mut self, exit: Exit) {
+        // Nobody is linked with it but its supervisor, whose exit stops it and does not come here.
+        let (endpoint, from, reason) = (&self.endpoint, exit.from, &exit.reason);
+        tracing::warn!(%endpoint, %from, %reason, "the queue ignores a stray exit signal");
     }
 
     fn terminate(&mut self, _reason: &ExitReason) {

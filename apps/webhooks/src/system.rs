@@ -4,11 +4,16 @@
 //! supervisor (rest_for_one)
 //! ├─ Registry                      finds a queue or a delivery process by endpoint
 //! ├─ DynamicSupervisor "queues"    ── Queue     one for each endpoint: waiting and leased deliveries, counts
-//! └─ DynamicSupervisor "endpoints" ── Endpoint  one for each endpoint: leases deliveries, makes the attempts
+//! ├─ DynamicSupervisor "endpoints" ── Endpoint  one for each endpoint: leases deliveries, makes the attempts
+//! ├─ Starter                       starts a queue and an endpoint for each entry of the configuration
+//! └─ Listener                      the HTTP intake; stopped first, so that nothing is accepted that will be lost
 //! ```
 //! Whatever goes wrong in delivering ends an [`Endpoint`], which holds nothing that cannot be had again: its
 //! successor leases the same deliveries from the [`Queue`], which does nothing dangerous. If a queue falls
-//! all the same, `rest_for_one` makes its endpoints start anew.
+//! all the same, its endpoint, which monitors it, falls too and attaches to the next one.
+//!
+//! A dynamic supervisor begins without children, also after a restart of itself. `rest_for_one` then restarts
+//! what comes after it, and so the [`Starter`], which starts whatever is not there.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -17,12 +22,18 @@ use purlin::prelude::*;
 use serde::Serialize;
 
 use crate::config::EndpointConfig;
-use crate::delivery::http_client;
+use crate::delivery::{HttpClient, http_client};
 use crate::endpoint::{Endpoint, EndpointArgs};
 use crate::event::Delivery;
-use crate::intake::{Backend, Subscription, Unavailable};
+use crate::intake::{self, Backend, Subscription, Unavailable};
 use crate::lease::{SettledIds, Tally};
+use crate::listener::{Listener, ListenerArgs};
 use crate::queue::{Queue, QueueArgs};
+
+const SUPERVISOR: &str = "webhooks.supervisor";
+const REGISTRY: &str = "webhooks.registry";
+const QUEUES: Name<DynamicSupervisor> = Name::new("webhooks.queues");
+const ENDPOINTS: Name<DynamicSupervisor> = Name::new("webhooks.endpoints");
 
 /// Key of a process in the registry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
     /// Whether the queues remember the ids of settled deliveries (in memory, without bound).
     pub(crate) keep_ids: bool,
+    /// Unfinished deliveries, over all endpoints, at which the intake refuses more.
+    pub(crate) queue_limit: usize,
 }
 
 /// A queue's state at one moment.
@@ -54,45 +67,62 @@ pub(crate) struct Snapshot {
 /// The running application.
 pub(crate) struct System {
     supervisor: SupervisorRef,
+    directory: Directory,
+}
+
+/// Finds the processes of an endpoint, by its place in the configuration. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Directory {
     registry: Registry<Role>,
-    endpoints: Vec<EndpointConfig>,
+    endpoints: Arc<[EndpointConfig]>,
 }
 
 impl System {
-    /// Starts a queue and a delivery process for each endpoint.
+    /// Starts all processes; when this returns, the intake takes events on `socket`.
     pub(crate) async fn start(
         endpoints: Vec<EndpointConfig>,
         settings: Settings,
+        socket: std::net::TcpListener,
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let registry = Registry::<Role>::unique("webhooks.registry").start_link().await?;
-        let supervisor = Supervisor::rest_for_one().name("webhooks.supervisor").start_link().await?;
-        let queues = DynamicSupervisor::new().name("webhooks.queues").start_link().await?;
-        // A delivery process may fall often without the others being at fault: the demonstration kills
-        // dozens.
-        let deliverers = DynamicSupervisor::new()
-            .name("webhooks.endpoints")
-            .max_restarts(1_000, secs(10))
+        let registry = Registry::<Role>::unique(REGISTRY);
+        let directory = Directory { registry: registry.handle(), endpoints: endpoints.into() };
+        let starter = StarterArgs { directory: directory.clone(), settings, client: http_client() };
+        let rng = fastrand::Rng::with_seed(settings.seed);
+        let router = intake::router(directory.clone(), directory.subscriptions(), settings.queue_limit, rng);
+        let supervisor = Supervisor::rest_for_one()
+            .name(SUPERVISOR)
+            .child(registry)
+            .child(DynamicSupervisor::new().name(QUEUES))
+            // A delivery process may fall often without the others being at fault: the demonstration kills
+            // dozens.
+            .child(DynamicSupervisor::new().name(ENDPOINTS).max_restarts(1_000, secs(10)))
+            .child(Starter::child_spec(starter))
+            .child(Listener::child_spec(ListenerArgs { socket: Arc::new(socket), router }))
             .start_link()
             .await?;
-        let client = http_client();
-        for (index, config) in endpoints.iter().enumerate() {
-            let queue = registry.via::<Queue>(Role::Queue(config.name.clone()));
-            let args = QueueArgs { endpoint: config.name.clone(), keep_ids: settings.keep_ids };
-            queues.start_child(Queue::child_spec(args).name(queue.clone())).await?;
-            let args = EndpointArgs {
-                config: Arc::new(config.clone()),
-                queue,
-                client: client.clone(),
-                seed: settings.seed.wrapping_add(index as u64),
-            };
-            let name = registry.via::<Endpoint>(Role::Delivery(config.name.clone()));
-            deliverers.start_child(Endpoint::child_spec(args).name(name)).await?;
-        }
-        Ok(System { supervisor, registry, endpoints })
+        Ok(System { supervisor, directory })
     }
 
+    /// Where its processes are.
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Stops all processes: the intake first, then the delivering ones, then the queues.
+    pub(crate) async fn stop(&self) {
+        // It can only fail by being stopped already.
+        let _ = self.supervisor.stop().await;
+    }
+
+    /// Waits for the end of the whole tree and says why it ended.
+    pub(crate) async fn ended(&self) -> ExitReason {
+        purlin::process::wait(self.supervisor.pid()).await
+    }
+}
+
+impl Directory {
     /// What each endpoint wants, in the order of the configuration.
-    pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
+    fn subscriptions(&self) -> Vec<Subscription> {
         let subscription = |config: &EndpointConfig| Subscription {
             endpoint: config.name.clone(),
             filter: config.filter.clone(),
@@ -101,39 +131,33 @@ impl System {
     }
 
     /// The state of an endpoint's queue.
-    pub(crate) async fn snapshot(&self, endpoint: usize) -> Result<Snapshot, Box<dyn Error + Send + Sync>> {
-        Ok(self.queue(endpoint).snapshot().await?)
+    pub(crate) async fn snapshot(&self, endpoint: usize) -> Result<Snapshot, CallError> {
+        self.queue(endpoint).snapshot().await
     }
 
     /// The ids that an endpoint's queue has settled; empty if it does not keep them.
-    pub(crate) async fn settled_ids(
-        &self,
-        endpoint: usize,
-    ) -> Result<SettledIds, Box<dyn Error + Send + Sync>> {
-        Ok(self.queue(endpoint).settled_ids().await?)
+    pub(crate) async fn settled_ids(&self, endpoint: usize) -> Result<SettledIds, CallError> {
+        self.queue(endpoint).settled_ids().await
     }
 
     /// Kills the process that delivers to an endpoint, with all attempts that it is making, and tells its
     /// pid; `None` while none runs.
-    pub(crate) fn kill_delivery_process(&self, endpoint: usize) -> Option<String> {
-        let role = Role::Delivery(self.endpoints[endpoint].name.clone());
-        let pid = self.registry.via::<Endpoint>(role).whereis()?.pid();
+    pub(crate) fn kill_delivery_process(&self, endpoint: usize) -> Option<Pid> {
+        let pid = self.delivery_process(endpoint).whereis()?.pid();
         purlin::process::exit(pid, ExitReason::Kill);
-        Some(pid.to_string())
-    }
-
-    /// Stops all processes, the delivering ones first.
-    pub(crate) async fn stop(&self) {
-        // It can only fail by being stopped already.
-        let _ = self.supervisor.stop().await;
+        Some(pid)
     }
 
     fn queue(&self, endpoint: usize) -> Name<Queue> {
-        self.registry.via::<Queue>(Role::Queue(self.endpoints[endpoint].name.clone()))
+        self.registry.via(Role::Queue(self.endpoints[endpoint].name.clone()))
+    }
+
+    fn delivery_process(&self, endpoint: usize) -> Name<Endpoint> {
+        self.registry.via(Role::Delivery(self.endpoints[endpoint].name.clone()))
     }
 }
 
-impl Backend for Arc<System> {
+impl Backend for Directory {
     async fn enqueue(&self, endpoint: usize, delivery: Delivery) -> Result<(), Unavailable> {
         self.queue(endpoint).enqueue(delivery).await.map_err(|error| Unavailable(error.to_string()))
     }
@@ -145,6 +169,48 @@ impl Backend for Arc<System> {
             status.push(EndpointStatus::new(&config.name, &snapshot));
         }
         Ok(serde_json::to_string(&status).expect("counts always have a JSON form"))
+    }
+}
+
+/// What the [`Starter`] is started with.
+#[derive(Clone)]
+struct StarterArgs {
+    directory: Directory,
+    settings: Settings,
+    /// Shared by all endpoints.
+    client: HttpClient,
+}
+
+/// Fills the two dynamic supervisors. It does all its work when it starts; afterwards its part is to be
+/// restarted with them.
+struct Starter;
+
+#[gen_server]
+impl Starter {
+    async fn init(args: StarterArgs) -> Result<Self, InitError> {
+        let StarterArgs { directory, settings, client } = args;
+        for (index, config) in directory.endpoints.iter().enumerate() {
+            let queue = QueueArgs { endpoint: config.name.clone(), keep_ids: settings.keep_ids };
+            let queue = Queue::child_spec(queue).name(directory.queue(index));
+            running(QUEUES.start_child(queue).await)?;
+            let endpoint = EndpointArgs {
+                config: Arc::new(config.clone()),
+                queue: directory.queue(index),
+                client: client.clone(),
+                seed: settings.seed.wrapping_add(index as u64),
+            };
+            let endpoint = Endpoint::child_spec(endpoint).name(directory.delivery_process(index));
+            running(ENDPOINTS.start_child(endpoint).await)?;
+        }
+        Ok(Starter)
+    }
+}
+
+/// A child that has been there already is as good as a new one: its supervisor was not restarted.
+fn running<S: GenServer>(started: Result<Ref<S>, StartChildError>) -> Result<(), StartChildError> {
+    match started {
+        Ok(_) | Err(StartChildError::Failed(StartError::AlreadyStarted(_))) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -178,3 +244,6 @@ impl<'a> EndpointStatus<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,13 +4,16 @@
 //! own hook.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use purlin_core::*;
 use tokio::sync::oneshot;
 
 use crate::state::{Body, Counter, Token};
 use crate::system::{
-    Calls, Casts, Churn, Deadlines, Monitors, Reads, Ring, System,
+    Calls, Casts, Churn, Deadlines, Families, Monitors, Names, Reads, Restarts, Ring, System,
 };
 use crate::workloads::{self as w, Run};
 
@@ -29,8 +32,13 @@ pub(crate) const WORKLOADS: &[(&str, Run)] = &[
     ("cast_4p", w::cast_4p::<Purlin>),
     ("ring", w::ring::<Purlin>),
     ("churn", w::churn::<Purlin>),
+    ("crash", w::crash::<Purlin>),
+    ("crash_nobt", w::crash_nobt::<Purlin>),
     ("monitor", w::monitor::<Purlin>),
+    ("registry_lookup", w::registry_lookup::<Purlin>),
+    ("via_call", w::via_call::<Purlin>),
     ("idle_1m", w::idle_1m::<Purlin>),
+    ("mass_restart", w::mass_restart::<Purlin>),
 ];
 
 struct Purlin;
@@ -55,7 +63,7 @@ impl System for Purlin {
         };
         let runtime = builder.worker_threads(workers).enable_all().build().expect("a tokio runtime starts");
         runtime.block_on(async move {
-            let node = Node::builder().name("bench").start();
+            let node = Node::builder().name("bench").backtraces(BACKTRACES.load(Ordering::Relaxed)).start();
             node.scope(async move { in_process(main).await }).await
         })
     }
@@ -67,10 +75,14 @@ impl System for Purlin {
         in_process(body)
     }
 
-    fn panic_hook(_backtraces: bool) {
-        // Purlin's own hook; OPEN: how backtraces are switched off (RUST_BACKTRACE=0? a node option?) for crash_nobt.
+
+    fn panic_hook(backtraces: bool) {
+        // Purlin has a hook of its own; whether it captures a backtrace is a setting of the node.
+        BACKTRACES.store(backtraces, Ordering::Relaxed);
     }
 }
+
+static BACKTRACES: AtomicBool = AtomicBool::new(true);
 
 struct Server(Counter);
 
@@ -193,6 +205,26 @@ impl Monitors for Purlin {
     }
 }
 
+impl Names for Purlin {
+    type Registry = Registry<String>;
+
+    async fn register(keys: Arc<Vec<String>>) -> Self::Registry {
+        let registry = Registry::<String>::unique("endpoints").start_link().await.expect("the registry starts");
+        for key in keys.iter() {
+            Server::start(()).name(registry.via::<Server>(key.clone())).await.expect("the server starts");
+        }
+        registry
+    }
+
+    fn lookup(registry: &Self::Registry, key: &str) -> Self::Server {
+        registry.get::<Server>(key).expect("the registry lives").expect("the key is registered")
+    }
+
+    async fn via_call(registry: &Self::Registry, key: &str, n: u64) -> u64 {
+        registry.via::<Server>(key.to_owned()).call(Add(n)).await.expect("the server answers")
+    }
+}
+
 /// A process of the ring.
 struct Link(Option<Ref<Link>>);
 
@@ -240,5 +272,59 @@ impl Ring for Purlin {
 
     fn launch(node: &Self::Node, token: Token) {
         node.cast(token);
+    }
+}
+
+/// The name of the server that crashes: it reaches whatever incarnation lives.
+const FRAGILE: Name<Server> = Name::new("fragile");
+
+impl Restarts for Purlin {
+    type Slot = Ref<Supervisor>;
+
+    async fn supervise() -> Ref<Supervisor> {
+        Supervisor::one_for_one()
+            .max_restarts(u32::MAX, Duration::from_secs(1))
+            .child(Server::child_spec(()).name(FRAGILE))
+            .start_link()
+            .await
+            .expect("the supervisor starts")
+    }
+
+    fn crash(_supervisor: &Ref<Supervisor>) {
+        FRAGILE.cast(Crash);
+    }
+
+    async fn ask(_supervisor: &Ref<Supervisor>) -> Option<u64> {
+        FRAGILE.call(Incarnation).await.ok()
+    }
+}
+
+/// A supervisor and the first incarnations of its children.
+struct Family {
+    children: Vec<Pid>,
+    _supervisor: Ref<DynamicSupervisor>,
+}
+
+impl Families for Purlin {
+    type Family = Family;
+
+    async fn family(n: usize) -> Family {
+        let supervisor = DynamicSupervisor::new()
+            .max_restarts(u32::MAX, Duration::from_secs(1))
+            .start_link()
+            .await
+            .expect("the supervisor starts");
+        let mut children = Vec::with_capacity(n);
+        for _ in 0..n {
+            let child = supervisor.start_child(Server::child_spec(())).await.expect("the child starts");
+            children.push(child.pid());
+        }
+        Family { children, _supervisor: supervisor }
+    }
+
+    fn kill(family: &Family, stride: usize) {
+        for &child in family.children.iter().step_by(stride) {
+            process::exit(child, ExitReason::Kill);
+        }
     }
 }

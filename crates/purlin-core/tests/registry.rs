@@ -1111,6 +1111,7 @@ fn a_killed_process_is_not_found_and_its_key_is_free_even_before_its_end() {
             rx.await.unwrap();
             assert!(registry.lookup("hello").unwrap().is_empty());
             assert!(registry.keys(dying.pid()).unwrap().is_empty());
+            assert!(registry.values("hello", dying.pid()).unwrap().is_empty());
             let heir = Member::new();
             heir.register(&registry, key("hello"), 2).await.unwrap();
             done.send(()).unwrap();

@@ -213,7 +213,7 @@ fn s82_stop_returns_when_every_descendant_is_down() {
         let root = Supervisor::one_for_one()
             .child(slow("a"))
             .child(inner.child_spec().id("inner"))
-            .child(DynamicSupervisor::new().name("dynamic").child_spec())
+            .child(DynamicSupervisor::new().name("dynamic"))
             .start_link()
             .await
             .unwrap();
@@ -223,6 +223,29 @@ fn s82_stop_returns_when_every_descendant_is_down() {
         let expected = ["stop z", "down z", "stop y", "down y", "stop x", "down x", "stop a", "down a"];
         assert_eq!(journal.all(), texts(expected));
         assert_eq!(process::processes(), []);
+    });
+}
+
+#[test]
+fn what_is_outside_every_process_stands_for_the_parent_of_a_supervisor_that_has_none() {
+    everywhere(|| async {
+        let journal = Journal::new();
+        let child = || Plan::new("a", &journal).stop(Stop::Orderly).child();
+        let root = Supervisor::one_for_one().child(child()).start_link().await.unwrap();
+        let ended = ending(root.pid()).await;
+        process::exit(root.pid(), boom());
+        assert_eq!(ended.await, boom());
+        assert_eq!(journal.all(), texts(["start a", "stop a", "down a"]));
+        // One that has a parent listens to that one only.
+        let root = Supervisor::one_for_one()
+            .child(Supervisor::one_for_one().child(child()))
+            .start_link()
+            .await
+            .unwrap();
+        let inner = pid_of(&root, "Supervisor").await;
+        process::exit(inner, boom());
+        assert_eq!(which_children(inner).await.unwrap().len(), 1);
+        assert_eq!(journal.count("stop a"), 1);
     });
 }
 

@@ -45,6 +45,7 @@ pub(crate) mod panic {
         Ok(f())
     }
 
+    #[allow(dead_code, reason = "the kernel's interface")]
     pub(crate) fn drop_quietly<T>(_what: &str, value: T) {
         drop(value);
     }

@@ -16,6 +16,70 @@ macro_rules! models {
 }
 
 models! {
+    run_lock {
+        calls_in_place_exclude_each_other
+        reads_run_beside_each_other_and_never_beside_a_call
+        the_last_reader_out_sees_to_a_message
+        a_reader_never_sees_the_state_before_its_own_message
+        a_caller_that_leaves_sees_to_a_message
+        a_call_never_overtakes_its_callers_messages
+        a_call_never_overtakes_messages_that_were_taken
+        a_handler_left_suspended_by_its_caller_is_finished
+        a_stop_marked_in_place_ends_the_server_once
+    }
+    mailbox {
+        messages_are_handled_once_in_their_senders_order
+        a_server_that_gives_way_loses_nothing
+        a_signal_keeps_its_place_among_messages
+        a_signal_reaches_a_suspended_server
+        messages_taken_by_a_suspended_server_come_before_a_later_call
+        every_wake_up_is_seen
+        a_wake_up_beside_a_message_is_seen
+        a_raw_process_is_woken_by_everything
+        a_sender_that_waits_for_room_gets_it
+        two_senders_that_wait_for_room_get_it
+        a_sender_that_waits_for_room_learns_of_the_end
+        an_evicted_message_comes_back_once
+    }
+    end {
+        a_killed_server_handles_or_drops_every_message
+        a_kill_waits_for_those_inside
+        a_kill_beside_a_stop_ends_the_server_once
+        a_late_wake_up_does_not_wake_the_dead
+        of_several_exits_one_counts
+        no_handler_runs_once_the_kill_is_seen
+    }
+    links {
+        a_link_made_beside_an_end_is_refused_or_signalled
+        two_processes_that_link_each_other_are_linked_once
+        two_processes_that_link_each_other_while_one_ends_agree
+        unlinking_beside_linking_leaves_no_half_link
+        a_new_link_beside_the_others_unlink_leaves_no_half_link
+        after_unlink_no_exit_arrives
+        a_link_made_anew_beside_an_end_is_refused_or_signalled_once
+        linked_processes_may_end_at_the_same_moment
+        every_monitor_of_a_process_that_ends_fires_once
+        after_demonitor_no_down_arrives
+        a_watcher_that_ends_is_forgotten
+        who_waits_for_an_end_from_outside_is_told_once
+        after_unalias_nothing_arrives
+        an_alias_for_one_reply_lets_one_through
+    }
+    cycle {
+        one_of_two_that_call_each_other_sees_it
+        one_of_three_in_a_ring_sees_it
+        a_ring_through_a_call_in_place_is_seen
+        a_line_of_callers_is_no_cycle
+        an_answered_caller_is_no_part_of_a_cycle
+        edges_of_different_moments_make_no_cycle
+        the_edge_of_a_finished_call_in_place_makes_no_cycle
+    }
+    idle {
+        an_executor_that_falls_asleep_misses_nothing
+        two_pushes_wake_an_executor
+        pushes_beside_two_that_fall_asleep_are_seen
+        an_idle_executor_is_woken_for_anothers_surplus
+    }
     slot {
         a_value_sent_while_the_waiter_polls_arrives
         a_boxed_value_sent_while_the_waiter_polls_arrives

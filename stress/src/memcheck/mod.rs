@@ -58,13 +58,13 @@ const MODES: &[(CallPath, usize, bool)] =
     &[(CallPath::Adaptive, 0, true), (CallPath::Direct, 2, false), (CallPath::Queued, 2, false)];
 
 /// How long a scene may take; under valgrind one takes seconds.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(5);
 
-/// Runs everything; the exit status tells whether all was well.
-pub(crate) fn run() -> ExitCode {
+/// Runs every scene whose name contains `only`; the exit status tells whether all was well.
+pub(crate) fn run(only: &str) -> ExitCode {
     sink::install();
     let begin = Instant::now();
-    let mut faults = Vec::new();
+    let mut faults = 0u32;
     for &(path, workers, backtraces) in MODES {
         let mode = format!("{path:?}, {workers} workers");
         let mut builder = match workers {
@@ -80,24 +80,24 @@ pub(crate) fn run() -> ExitCode {
         };
         runtime.block_on(async {
             let node = Node::builder().name("memcheck").call_path(path).backtraces(backtraces).start();
-            for (name, scene) in SCENES {
+            for (name, scene) in SCENES.iter().filter(|(name, _)| name.contains(only)) {
                 if let Err(why) = play(&node, *scene).await {
-                    faults.push(format!("{mode}: {name}: {why}"));
+                    eprintln!("memcheck: {mode}: {name}: {why}");
+                    faults += 1;
                 }
             }
             node.shutdown().await;
             let stats = node.stats();
             if (stats.processes, stats.timers) != (0, 0) {
-                faults.push(format!("{mode}: after shutdown: {stats:?}"));
+                eprintln!("memcheck: {mode}: after shutdown: {stats:?}");
+                faults += 1;
             }
         });
         drop(runtime);
         if held::live() != 0 {
-            faults.push(format!("{mode}: {} values were not dropped", held::live()));
+            eprintln!("memcheck: {mode}: {} values were not dropped", held::live());
+            faults += 1;
         }
-    }
-    for fault in &faults {
-        eprintln!("memcheck: {fault}");
     }
     println!(
         "memcheck: {} scenes in {} modes, {} log events, {} values left, {:.1} s: {}",
@@ -106,16 +106,24 @@ pub(crate) fn run() -> ExitCode {
         sink::events(),
         held::live(),
         begin.elapsed().as_secs_f64(),
-        if faults.is_empty() { "passed" } else { "FAILED" }
+        if faults == 0 { "passed" } else { "FAILED" }
     );
-    ExitCode::from(u8::from(!faults.is_empty()))
+    ExitCode::from(u8::from(faults > 0))
 }
 
 /// Runs one scene as a process.
 async fn play(node: &Node, scene: Scene) -> Result<(), String> {
     let work = node.scope(async move {
-        let actor = process::spawn(async move |mailbox: Mailbox<AnyMsg>| scene(mailbox).await);
-        process::wait(actor.pid()).await
+        struct Go;
+        let actor = process::spawn(async move |mut mailbox: Mailbox<AnyMsg>| {
+            mailbox.receive_as::<Go>().await;
+            scene(mailbox).await;
+        });
+        let mut end = Box::pin(process::wait(actor.pid()));
+        // Waiting before it begins: the reason of one that ends at once is not missed.
+        let _ = begin(&mut end);
+        actor.send(Go);
+        end.await
     });
     match tokio::time::timeout(LIMIT, work).await {
         Ok(ExitReason::Normal) => Ok(()),

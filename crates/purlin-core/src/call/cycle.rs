@@ -38,7 +38,7 @@ pub(crate) fn publish(target: &Proc) -> Option<Waits> {
     current::with_current(|me| {
         let target = edge(me, target);
         let before = me.waits_on.load(Ordering::Relaxed);
-        me.waits_on.store(if before == 0 { target } else { UNKNOWN }, Ordering::Relaxed);
+        me.waits_on.store(if before == 0 { target } else { UNKNOWN }, Ordering::Release);
         Waits { caller: me.to_ref(), target }
     })
 }
@@ -56,7 +56,7 @@ impl Drop for Waits {
 #[inline]
 pub(crate) fn publish_in_place(me: &Proc, target: &Proc) -> u64 {
     let before = me.waits_on.load(Ordering::Relaxed);
-    me.waits_on.store(edge(me, target), Ordering::Relaxed);
+    me.waits_on.store(edge(me, target), Ordering::Release);
     before
 }
 
@@ -80,6 +80,8 @@ pub(crate) fn release(caller: u64) {
 /// The cycle that `me`, waiting for `target`, would close: the pids from `me` on.
 ///
 /// The chain is walked twice: edges come and go while it is walked, and a ring put together from edges of different moments is none.
+/// An edge is published with Release and read with Acquire, so that who sees it sees taken back, at the second walk, whatever its
+/// publisher had answered before.
 pub(crate) fn find(node: &Node, me: &Proc, target: &Proc) -> Option<Vec<Pid>> {
     fence(Ordering::SeqCst);
     let cycle = walk(node, me, target)?;
@@ -90,7 +92,7 @@ pub(crate) fn find(node: &Node, me: &Proc, target: &Proc) -> Option<Vec<Pid>> {
 fn walk(node: &Node, me: &Proc, target: &Proc) -> Option<Vec<Pid>> {
     let mine = packed(me);
     let index = me.pid().node_index();
-    let mut next = target.waits_on.load(Ordering::Relaxed);
+    let mut next = target.waits_on.load(Ordering::Acquire);
     if next == 0 || next == UNKNOWN || target.pid().node_index() != index {
         return None;
     }
@@ -104,7 +106,7 @@ fn walk(node: &Node, me: &Proc, target: &Proc) -> Option<Vec<Pid>> {
         }
         let proc = node.lookup(Pid::from_parts(index, next as u32, (next >> 32) as u32))?;
         cycle.push(proc.pid());
-        next = proc.waits_on.load(Ordering::Relaxed);
+        next = proc.waits_on.load(Ordering::Acquire);
     }
     None
 }

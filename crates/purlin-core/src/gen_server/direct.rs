@@ -28,7 +28,7 @@ use crate::node::current::{self, Tls};
 use crate::process::cell::{BOUNDED, Proc, SIMULATED, SLOW};
 use crate::process::exit_reason::ExitReason;
 use crate::process::panic;
-use crate::process::run::{BUDGET, packed};
+use crate::process::run::{IN_A_ROW, packed};
 use crate::process::word::{BUSY, HELD, WOKEN};
 use crate::sync::Ordering;
 use crate::telemetry::events;
@@ -89,7 +89,7 @@ pub(crate) fn enter(proc: &Proc, read: bool, entered: &mut Entered) -> Gate {
         return Gate::No;
     }
     let calls = t.calls.get() + 1;
-    if calls >= BUDGET {
+    if calls >= IN_A_ROW {
         t.calls.set(0);
         return Gate::GiveWay;
     }

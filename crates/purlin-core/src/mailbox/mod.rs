@@ -132,7 +132,8 @@ impl Mailbox {
     pub(crate) fn decide(&self, reason: ExitReason, force: bool, word: &Word) -> Duty {
         let mut outer = self.outer.lock();
         if outer.sealed {
-            return Duty::Nothing;
+            // It is ending, under RUN, or has ended: nobody need be woken. But who asks after this must find it so at once.
+            return word.post(EXITING);
         }
         let old = if force || outer.exit.is_none() { outer.exit.replace(reason) } else { None };
         let duty = word.post(EXITING);

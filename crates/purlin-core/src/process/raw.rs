@@ -58,7 +58,7 @@ use crate::process::exit_reason::ExitReason;
 use crate::process::panic;
 use crate::process::pid::{MonitorRef, Pid};
 use crate::process::relations::{self, AliasMode, Down, Exit, MonitorTarget, WatchOptions};
-use crate::process::run::{BUDGET, RunCx};
+use crate::process::run::{IN_A_ROW, RunCx};
 use crate::process::spawn::{self, Options, Spawned};
 use crate::process::word::EXITING;
 use crate::process::{report, signal};
@@ -280,7 +280,7 @@ impl<M: Send + 'static> Mailbox<M> {
 
     /// Is it time to give way?
     fn spent(&mut self) -> bool {
-        if self.taken < BUDGET {
+        if self.taken < IN_A_ROW {
             return false;
         }
         self.taken = 0;

@@ -8,8 +8,10 @@ use crate::process::cell::{Proc, ProcRef, SPAN};
 use crate::process::report;
 use crate::rt::sched::Record;
 
-/// How many messages a process handles in one activation at most.
-pub(crate) const BUDGET: u32 = 128;
+/// How many messages a server handles in one activation at most. The clock is looked at too, so this bounds only very short handlers.
+pub(crate) const BUDGET: u32 = 512;
+/// How many messages a raw process takes, and how many calls in place a thread makes, without giving way.
+pub(crate) const IN_A_ROW: u32 = 128;
 /// How often, in messages, an activation looks at the clock.
 pub(crate) const CLOCK_EVERY: u32 = 32;
 
@@ -54,7 +56,7 @@ pub(crate) fn run_here(proc: &Proc, old: u64) -> Option<ProcRef> {
     tls(|tls| run(proc, old, &RunCx { tls, record: None }))
 }
 
-#[inline]
+#[inline(always)]
 fn run(proc: &Proc, old: u64, run: &RunCx<'_>) -> Option<ProcRef> {
     let t = run.tls;
     let node = t.node.replace(proc.pid().node_index());

@@ -18,7 +18,7 @@ use crate::process::cell::{Proc, Rejected, TRAP};
 use crate::process::exit_reason::ExitReason;
 use crate::process::pid::{MonitorRef, Pid};
 use crate::process::relations::{self, Down, Exit};
-use crate::process::word::QUEUED;
+use crate::process::word::{EXITING, QUEUED};
 
 pub(crate) enum Signal {
     /// `link` is the link's id, or 0 for a signal sent by `exit`.
@@ -70,7 +70,12 @@ pub(crate) fn take(proc: &Proc, inner: &mut VecDeque<Envelope>) -> Option<ExitRe
         return None;
     }
     let start = inner.len();
-    if proc.mailbox.take(inner, &proc.word) { apply(proc, inner, start) } else { None }
+    let signals = proc.mailbox.take(inner, &proc.word);
+    if proc.word.load() & EXITING != 0 {
+        // The kill may have come before some of what was taken, and from the same sender: none of it is handled.
+        return Some(ExitReason::Killed);
+    }
+    if signals { apply(proc, inner, start) } else { None }
 }
 
 /// Applies the signals in `inner` from `start` on.

@@ -49,12 +49,15 @@ pub(crate) struct Tables<K, V> {
     unique: bool,
     seeds: OnceLock<Seeds>,
     partitions: Box<[Partition<K, V>]>,
-    owners: Box<[Mutex<MixMap<Pid, Owner<K>>>]>,
+    owners: Box<[Owners<K>]>,
     next_id: AtomicU64,
     server: Mutex<Option<ProcRef>>,
     meta: RwLock<Meta>,
     name: Text,
 }
+
+/// A part of the table of owners.
+type Owners<K> = Mutex<MixMap<Pid, Owner<K>>>;
 
 /// On cache lines of its own: the lock of one partition is not slowed down by its neighbours.
 #[repr(align(64))]
@@ -141,7 +144,7 @@ impl<K, V> Tables<K, V> {
         self.meta.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn owners(&self, pid: Pid) -> &Mutex<MixMap<Pid, Owner<K>>> {
+    fn owners(&self, pid: Pid) -> &Owners<K> {
         &self.owners[pid.id() as usize % self.owners.len()]
     }
 

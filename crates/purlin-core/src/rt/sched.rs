@@ -205,12 +205,22 @@ impl Sched {
 /// Remaining time of the executor's slice on this thread: `true` when the running process should give way.
 #[inline]
 pub(crate) fn slice_over(now: Duration) -> bool {
-    tls(|t| {
-        // SAFETY: as in `here`.
-        t.worker
-            .get()
-            .is_none_or(|w| now.as_nanos() as u64 >= unsafe { w.as_ref() }.slice_end.load(Ordering::Relaxed))
-    })
+    // SAFETY: as in `here`.
+    tls(|t| t.worker.get().is_none_or(|w| unsafe { w.as_ref() }.slice_over(now)))
+}
+
+impl Worker {
+    /// Is the slice over? The first look begins it.
+    fn slice_over(&self, now: Duration) -> bool {
+        let now = now.as_nanos() as u64;
+        match self.slice_end.load(Ordering::Relaxed) {
+            0 => {
+                self.slice_end.store(now + SLICE.as_nanos() as u64, Ordering::Relaxed);
+                false
+            }
+            end => now >= end,
+        }
+    }
 }
 
 /// The tokio task that runs processes.
@@ -229,8 +239,8 @@ impl Executor {
         let node = &*self.node;
         let sched = &node.rt.sched;
         let me = &sched.workers[self.index];
-        let mut slice_start = node.rt.now();
-        me.slice_end.store((slice_start + SLICE).as_nanos() as u64, Ordering::Relaxed);
+        // A slice begins at its first look at the clock: an executor that runs one short activation looks at none.
+        me.slice_end.store(0, Ordering::Relaxed);
         let mut tick = 0u32;
         loop {
             if sched.stopping.load(Ordering::Acquire) {
@@ -261,14 +271,7 @@ impl Executor {
             } else {
                 tick >= ACTIVATIONS
                     || !tokio::task::coop::has_budget_remaining()
-                    || (tick % 16 == 0 && {
-                        let now = node.rt.now();
-                        let over = now - slice_start >= SLICE;
-                        if over {
-                            slice_start = now;
-                        }
-                        over
-                    })
+                    || (tick % 16 == 0 && me.slice_over(node.rt.now()))
             };
             if give_way {
                 cx.waker().wake_by_ref();

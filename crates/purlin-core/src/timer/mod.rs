@@ -223,7 +223,8 @@ impl Future for Driver {
     }
 }
 
-/// Wakes its task at a time of the node's clock; takes its timer off when dropped.
+/// Wakes its task at a time of the node's clock; takes its timer off when dropped. Whether the time has come is told by the timer, not by
+/// the clock: a wait that ends before its deadline costs setting a timer and taking it off.
 pub(crate) struct Alarm {
     node: crate::node::Node,
     at: Duration,
@@ -237,20 +238,20 @@ impl Alarm {
 
     /// Ready once the time has come.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.node.rt().now() >= self.at {
-            self.clear();
-            return Poll::Ready(());
+        let timers = &self.node.rt().timers;
+        if let Some((timer, waker)) = &self.timer {
+            if timers.read(*timer).is_none() {
+                return Poll::Ready(());
+            }
+            if waker.will_wake(cx.waker()) {
+                return Poll::Pending;
+            }
+            if timers.cancel(*timer).is_none() {
+                return Poll::Ready(());
+            }
         }
-        if self
-            .timer
-            .as_ref()
-            .is_some_and(|(t, w)| w.will_wake(cx.waker()) && self.node.rt().timers.read(*t).is_some())
-        {
-            return Poll::Pending;
-        }
-        self.clear();
         let waker = cx.waker().clone();
-        self.timer = Some((self.node.rt().timers.insert(self.at, Action::Wake(waker.clone())), waker));
+        self.timer = Some((timers.insert(self.at, Action::Wake(waker.clone())), waker));
         Poll::Pending
     }
 

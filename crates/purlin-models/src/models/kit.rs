@@ -24,7 +24,7 @@ use crate::process::relations::{Down, Exit};
 use crate::process::run::RunCx;
 use crate::process::signal;
 use crate::process::word::{
-    BUSY, DEAD, EXITING, HELD, QUEUED, READERS, RUN, SCHED, SIGNAL, WOKEN,
+    BUSY, DEAD, EXITING, QUEUED, READERS, RUN, SCHED, SIGNAL, WOKEN,
 };
 
 /// What a suspended handler waits for: a number of events, counted without any ordering of its own, so that only the state word can
@@ -103,8 +103,6 @@ pub(super) struct State {
     pub(super) ended: Option<ExitReason>,
     /// Messages handled in one activation at most.
     budget: u32,
-    /// A raw process: handles what it finds when it is polled, and is polled when woken only.
-    raw: bool,
 }
 
 impl State {
@@ -117,6 +115,7 @@ impl State {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Spec {
     pub(super) trap: bool,
+    /// A raw process: handles what it finds when it is polled, and is polled when woken only.
     pub(super) raw: bool,
     /// 0 for no limit.
     pub(super) budget: u32,
@@ -188,7 +187,6 @@ impl World {
                 discarded: false,
                 ended: None,
                 budget: if spec.budget == 0 { u32::MAX } else { spec.budget },
-                raw: spec.raw,
             };
             (new, state)
         });
@@ -306,18 +304,19 @@ impl Server {
             return false;
         }
         let bits = change(&self.proc, |state| match act {
-            Act::Note => {
-                state.seen.push(Seen::Done(number));
-                0
-            },
             Act::Stop(reason) => {
                 state.seen.push(Seen::Done(number));
                 state.stop = Some(reason);
                 WOKEN
             },
-            Act::Wait(gate) => {
+            // Polled once.
+            Act::Wait(gate) if !gate.is_open() => {
                 state.waiting = Some((number, gate));
                 BUSY
+            },
+            Act::Note | Act::Wait(_) => {
+                state.seen.push(Seen::Done(number));
+                0
             },
         });
         let duty = self.word.leave(bits);

@@ -43,7 +43,7 @@ pub fn messages_are_handled_once_in_their_senders_order() {
 
 /// A server that gives way after each message goes to the back of the queue, and gets there.
 pub fn a_server_that_gives_way_loses_nothing() {
-    check(3, || {
+    check(2, || {
         let world = World::new();
         let server = world.server(Spec { budget: 1, ..Spec::default() });
         let other = server.clone();
@@ -126,7 +126,7 @@ pub fn messages_taken_by_a_suspended_server_come_before_a_later_call() {
 
 /// A future that needs two events of two threads gets on: no wake-up is lost, also when one is under way already.
 pub fn every_wake_up_is_seen() {
-    check(0, || {
+    check(2, || {
         let world = World::new();
         let server = world.plain();
         let gate = Gate::new(2);
@@ -146,7 +146,7 @@ pub fn every_wake_up_is_seen() {
 
 /// The same beside a message, which neither delays nor loses it.
 pub fn a_wake_up_beside_a_message_is_seen() {
-    check(0, || {
+    check(2, || {
         let world = World::new();
         let server = world.plain();
         let gate = Gate::new(1);
