@@ -256,7 +256,11 @@ pub(crate) struct Chain(pub(crate) Vec<Ref<Worker>>, pub(crate) Held);
 impl HandleCall<Chain> for Worker {
     type Reply = Result<Held, CallError>;
 
-    async fn handle_call(&mut self, Chain(mut rest, held): Chain, cx: &mut Cx<Self>) -> Result<Held, CallError> {
+    async fn handle_call(
+        &mut self,
+        Chain(mut rest, held): Chain,
+        cx: &mut Cx<Self>,
+    ) -> Result<Held, CallError> {
         match rest.pop() {
             Some(next) if next.pid() == cx.pid() => next.call(Chain(rest, held)).await?,
             Some(next) => next.call(Chain(rest, held)).await?,

@@ -46,7 +46,8 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
 
 fn count_and_compare(bless: bool) -> Result<ExitCode, String> {
     let root = tree::root();
-    let pinned = pinned(&read(&root.join("rust-toolchain.toml"))?).ok_or("rust-toolchain.toml pins no channel")?;
+    let pinned =
+        pinned(&read(&root.join("rust-toolchain.toml"))?).ok_or("rust-toolchain.toml pins no channel")?;
     let running = stdout(Command::new("rustc").arg("--version").current_dir(&root))?;
     if let Some(why) = elsewhere(&pinned, &running) {
         println!("instr: SKIPPED, nothing was checked: {why}");
@@ -71,7 +72,9 @@ fn count_and_compare(bless: bool) -> Result<ExitCode, String> {
     let rows = compare(&committed, &counts);
     print!("{}", table(&rows));
     if toolchain != pinned {
-        println!("the committed figures are of toolchain {toolchain}, this is {pinned}: cargo xtask instr --bless");
+        println!(
+            "the committed figures are of toolchain {toolchain}, this is {pinned}: cargo xtask instr --bless"
+        );
         return Ok(ExitCode::FAILURE);
     }
     let bad = rows.iter().filter(|row| row.verdict != Verdict::Same).count();
@@ -118,7 +121,11 @@ fn build(root: &Path) -> Result<PathBuf, String> {
 /// Instructions of one run. Its environment is empty: the size of it would move the stack.
 fn instructions(valgrind: &Path, program: &Path, op: &str, n: u64) -> Result<u64, String> {
     let mut command = Command::new(valgrind);
-    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(program).arg(op).arg(n.to_string());
+    command
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(program)
+        .arg(op)
+        .arg(n.to_string());
     let output = command.env_clear().output().map_err(|error| format!("valgrind: {error}"))?;
     let text = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
@@ -133,7 +140,9 @@ fn collected(text: &str) -> Option<u64> {
 }
 
 fn find(name: &str) -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(name)).find(|file| file.is_file())
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
 }
 
 fn read(path: &Path) -> Result<String, String> {
@@ -179,8 +188,16 @@ fn compare(committed: &Counts, counted: &Counts) -> Vec<Row> {
     let row = |op: &String| {
         let (before, now) = (committed.get(op).copied(), counted.get(op).copied());
         let verdict = match (before, now) {
-            (Some(before), Some(now)) if (now - before).abs() <= ROUNDING.max(before * TOLERANCE) => Verdict::Same,
-            (Some(before), Some(now)) => if now > before { Verdict::More } else { Verdict::Fewer },
+            (Some(before), Some(now)) if (now - before).abs() <= ROUNDING.max(before * TOLERANCE) => {
+                Verdict::Same
+            },
+            (Some(before), Some(now)) => {
+                if now > before {
+                    Verdict::More
+                } else {
+                    Verdict::Fewer
+                }
+            },
             (None, _) => Verdict::New,
             (Some(_), None) => Verdict::Gone,
         };
@@ -235,7 +252,8 @@ fn parse(text: &str) -> Result<(String, Counts), String> {
             toolchain = value.to_owned();
             continue;
         }
-        let figure = line.split_once('=').and_then(|(op, count)| Some((op.trim(), count.trim().parse().ok()?)));
+        let figure =
+            line.split_once('=').and_then(|(op, count)| Some((op.trim(), count.trim().parse().ok()?)));
         let (op, count) = figure.ok_or_else(|| format!("{COUNTS}: `{line}` is no figure"))?;
         counts.insert(op.to_owned(), count);
     }

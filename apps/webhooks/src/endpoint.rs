@@ -13,7 +13,7 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use purlin::prelude::*;
 
@@ -23,6 +23,9 @@ use crate::delivery::{HttpClient, Outcome, attempt};
 use crate::event::DeliveryId;
 use crate::lease::{Job, Settlement};
 use crate::queue::{Queue, WorkReady};
+
+/// How often a delivery process looks for a queue that is just being replaced.
+const QUEUE_POLL: Duration = Duration::from_millis(5);
 
 /// What a delivery process is started with.
 #[derive(Clone)]
@@ -40,8 +43,9 @@ pub(crate) struct EndpointArgs {
 /// Delivers to one endpoint.
 pub(crate) struct Endpoint {
     config: Arc<EndpointConfig>,
-    /// This incarnation of the queue: leases of one mean nothing to the next.
-    queue: Ref<Queue>,
+    queue_name: Name<Queue>,
+    /// The incarnation of the queue that it is attached to: leases of one mean nothing to the next.
+    queue: Option<Ref<Queue>>,
     client: HttpClient,
     rng: fastrand::Rng,
     in_flight: usize,
@@ -66,17 +70,26 @@ struct Attempted {
 
 #[gen_server]
 impl Endpoint {
-    fn init(args: EndpointArgs, cx: &mut Cx<Self>) -> Result<Self, InitError> {
-        let EndpointArgs { config, queue, client, seed } = args;
-        let queue = queue.whereis().ok_or_else(|| Crash::msg("its queue is not running"))?;
-        cx.monitor(queue.pid());
+    fn init(args: EndpointArgs, cx: &mut Cx<Self>) -> Self {
+        let EndpointArgs { config, queue: queue_name, client, seed } = args;
         cx.continue_with(Attach);
-        Ok(Endpoint { config, queue, client, rng: fastrand::Rng::with_seed(seed), in_flight: 0, wake: None })
+        let rng = fastrand::Rng::with_seed(seed);
+        Endpoint { config, queue_name, queue: None, client, rng, in_flight: 0, wake: None }
     }
 
     #[handle_continue]
     async fn attach(&mut self, _: Attach, cx: &mut Cx<Self>) -> Result<(), Crash> {
-        self.queue.attach(cx.pid()).await?;
+        // If the queue has just fallen too, its own supervisor replaces it in a moment. Failing until then would
+        // only use up the restarts that this process's supervisor allows.
+        let queue = loop {
+            match self.queue_name.whereis() {
+                Some(queue) => break queue,
+                None => process::sleep(QUEUE_POLL).await,
+            }
+        };
+        cx.monitor(queue.pid());
+        queue.attach(cx.pid()).await?;
+        self.queue = Some(queue);
         self.refill(cx).await
     }
 
@@ -104,13 +117,18 @@ impl Endpoint {
             let endpoint = &self.config.name;
             tracing::warn!(%endpoint, delivery = %id, attempts = number, last = %outcome, "given up");
         }
-        self.queue.settle(cx.pid(), id, settlement);
+        self.queue()?.settle(cx.pid(), id, settlement);
         self.refill(cx).await
     }
 
     #[info]
     fn queue_down(&mut self, down: Down) -> Result<(), Crash> {
         Err(Crash::msg(format!("its queue ended: {}", down.reason)))
+    }
+
+    /// There from the first message on: a continue runs before all of them.
+    fn queue(&self) -> Result<&Ref<Queue>, Crash> {
+        self.queue.as_ref().ok_or_else(|| Crash::msg("not attached to a queue"))
     }
 
     /// Leases as much as there is room for, and sets the timer for what is not due yet.
@@ -120,7 +138,7 @@ impl Endpoint {
             // The end of an attempt leads here again.
             return Ok(());
         }
-        let leased = self.queue.lease(cx.pid(), room).await?;
+        let leased = self.queue()?.lease(cx.pid(), room).await?;
         self.in_flight += leased.jobs.len();
         for job in leased.jobs {
             self.spawn_attempt(job, cx);
@@ -139,7 +157,7 @@ impl Endpoint {
     fn spawn_attempt(&self, job: Job, cx: &Cx<Self>) {
         let (client, config, endpoint) = (self.client.clone(), self.config.clone(), cx.this());
         let number = job.attempts + 1;
-        purlin::process::spawn_link(async move |_mailbox: Mailbox<()>| {
+        process::spawn_link(async move |_mailbox: Mailbox<()>| {
             let outcome = attempt(&client, &config.target, &job.delivery, number).await;
             endpoint.send(Attempted { id: job.delivery.id.clone(), number, outcome });
         });

@@ -56,7 +56,7 @@ impl Queue {
         if let Some(worker) = &mut self.worker
             && !std::mem::replace(&mut worker.told, true)
         {
-            purlin::process::send(worker.pid, WorkReady);
+            process::send(worker.pid, WorkReady);
         }
     }
 

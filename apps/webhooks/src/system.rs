@@ -19,6 +19,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use purlin::prelude::*;
+use purlin::supervisor::ChildStatus;
 use serde::Serialize;
 
 use crate::config::EndpointConfig;
@@ -116,7 +117,7 @@ impl System {
 
     /// Waits for the end of the whole tree and says why it ended.
     pub(crate) async fn ended(&self) -> ExitReason {
-        purlin::process::wait(self.supervisor.pid()).await
+        process::wait(self.supervisor.pid()).await
     }
 }
 
@@ -144,7 +145,7 @@ impl Directory {
     /// pid; `None` while none runs.
     pub(crate) fn kill_delivery_process(&self, endpoint: usize) -> Option<Pid> {
         let pid = self.delivery_process(endpoint).whereis()?.pid();
-        purlin::process::exit(pid, ExitReason::Kill);
+        process::exit(pid, ExitReason::Kill);
         Some(pid)
     }
 
@@ -191,26 +192,37 @@ impl Starter {
         let StarterArgs { directory, settings, client } = args;
         for (index, config) in directory.endpoints.iter().enumerate() {
             let queue = QueueArgs { endpoint: config.name.clone(), keep_ids: settings.keep_ids };
-            let queue = Queue::child_spec(queue).name(directory.queue(index));
-            running(QUEUES.start_child(queue).await)?;
+            ensure(&QUEUES, || Queue::child_spec(queue.clone()).name(directory.queue(index))).await?;
             let endpoint = EndpointArgs {
                 config: Arc::new(config.clone()),
                 queue: directory.queue(index),
                 client: client.clone(),
                 seed: settings.seed.wrapping_add(index as u64),
             };
-            let endpoint = Endpoint::child_spec(endpoint).name(directory.delivery_process(index));
-            running(ENDPOINTS.start_child(endpoint).await)?;
+            let child = || Endpoint::child_spec(endpoint.clone()).name(directory.delivery_process(index));
+            ensure(&ENDPOINTS, child).await?;
         }
         Ok(Starter)
     }
 }
 
-/// A child that has been there already is as good as a new one: its supervisor was not restarted.
-fn running<S: GenServer>(started: Result<Ref<S>, StartChildError>) -> Result<(), StartChildError> {
-    match started {
-        Ok(_) | Err(StartChildError::Failed(StartError::AlreadyStarted(_))) => Ok(()),
-        Err(error) => Err(error),
+/// Has `supervisor` start a child, unless it runs under it already: then the supervisor was not restarted.
+async fn ensure<S: GenServer>(
+    supervisor: &Name<DynamicSupervisor>,
+    child: impl Fn() -> Child<S>,
+) -> Result<(), InitError> {
+    loop {
+        let pid = match supervisor.start_child(child()).await {
+            Ok(_) => return Ok(()),
+            Err(StartChildError::Failed(StartError::AlreadyStarted(pid))) => pid,
+            Err(error) => return Err(error.into()),
+        };
+        let children = supervisor.which_children().await?;
+        if children.iter().any(|child| child.status == ChildStatus::Running(pid)) {
+            return Ok(());
+        }
+        // An orphan: its supervisor was killed, and by the link between them it ends in a moment.
+        process::wait(pid).await;
     }
 }
 

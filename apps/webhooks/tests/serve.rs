@@ -1,4 +1,4 @@
-//! Proves that `serve` delivers what is posted to it, retries a failure under the same id, and refuses bad input with its place.
+//! Proves that `serve` delivers what is posted to it, retries a failure under the same id, refuses bad input with its place, and stops in order on a signal.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -126,4 +126,29 @@ fn a_wrong_configuration_is_refused_with_its_line_and_key_and_the_exit_status_is
     let place =
         format!("webhooks: {}, line 7, `endpoint.backoff.base`: `soon` is not a duration", path.display());
     assert!(message.starts_with(&place), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_stops_it_in_order_with_exit_status_0_and_it_says_what_is_lost() {
+    let receiver = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", receiver.local_addr().unwrap());
+    let path = config_file("signal.toml", &config(&url));
+    let mut child = command(&path).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line["listening on http://".len()..].split_once(": ").unwrap().0;
+    let answer = ask(address, "POST /events", r#"{"type": "order.paid", "payload": {}}"#);
+    assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
+    // The delivery is on its way, and gets no answer.
+    let _unanswered = receiver.accept().unwrap();
+
+    let signal = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(signal.success());
+    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+    let log = String::from_utf8_lossy(&stderr);
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("unfinished deliveries are lost") && log.contains("lost=1"), "{log}");
+    assert!(!log.contains("ERROR"), "{log}");
+    assert!(TcpStream::connect(address).is_err(), "it still listens");
 }

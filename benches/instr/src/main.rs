@@ -52,11 +52,17 @@ fn run(op: &Op, n: u64) -> ExitCode {
         },
     };
     let reason = runtime.block_on(async {
-        let node =
-            Node::builder().name("instr").seed(1).watchdog(false).backtraces(false).call_path(op.path).start();
+        let node = Node::builder()
+            .name("instr")
+            .seed(1)
+            .watchdog(false)
+            .backtraces(false)
+            .call_path(op.path)
+            .start();
         let body = op.run;
         let work = async move {
-            let client = process::spawn(async move |mailbox: Mailbox<AnyMsg>| body(mailbox, WARM_UP + n).await);
+            let client =
+                process::spawn(async move |mailbox: Mailbox<AnyMsg>| body(mailbox, WARM_UP + n).await);
             process::wait(client.pid()).await
         };
         let reason = node.scope(work).await;

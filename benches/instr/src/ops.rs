@@ -9,7 +9,7 @@ use std::future::Future;
 use std::hint::black_box;
 use std::pin::Pin;
 
-use purlin_core::{AnyMsg, CallPath, GenServer, Mailbox, Name, Ref, Registry, Node, process};
+use purlin_core::{AnyMsg, CallPath, GenServer, Mailbox, Name, Node, Ref, Registry, process};
 
 use crate::servers::{AddAsync, AddSync, Bump, BumpAndTell, Counter, Get, Handled, Timers};
 
@@ -42,7 +42,11 @@ pub(crate) const OPS: &[Op] = &[
     Op { name: "registry-lookup", path: CallPath::Direct, run: |_, n| Box::pin(registry_lookup(n)) },
     Op { name: "registry-via-call", path: CallPath::Direct, run: |_, n| Box::pin(via_call(n)) },
     // There and back: two messages, two activations.
-    Op { name: "raw-send-and-receive", path: CallPath::Direct, run: |mailbox, n| Box::pin(ping_pong(mailbox, n)) },
+    Op {
+        name: "raw-send-and-receive",
+        path: CallPath::Direct,
+        run: |mailbox, n| Box::pin(ping_pong(mailbox, n)),
+    },
     Op { name: "timer-set-and-cancel", path: CallPath::Direct, run: |_, n| Box::pin(timers(n)) },
     Op { name: "telemetry-unheard", path: CallPath::Direct, run: |_, n| Box::pin(telemetry(n)) },
 ];
@@ -137,12 +141,16 @@ async fn named_call(n: u64) {
 }
 
 async fn registry() -> Registry<String> {
-    let registry: Registry<String> = Registry::unique("counters").start_link().await.expect("a registry starts");
+    let registry: Registry<String> =
+        Registry::unique("counters").start_link().await.expect("a registry starts");
     for i in 0..OTHERS {
         let other: Name<Counter> = registry.via(format!("other-{i}"));
         Counter::start(()).name(other).await.expect("a counter starts");
     }
-    Counter::start(()).name(registry.via::<Counter>("the-counter".to_owned())).await.expect("a counter starts");
+    Counter::start(())
+        .name(registry.via::<Counter>("the-counter".to_owned()))
+        .await
+        .expect("a counter starts");
     registry
 }
 
@@ -186,7 +194,8 @@ async fn timers(n: u64) {
 async fn telemetry(n: u64) {
     let node = Node::current();
     for i in 0..n {
-        node.telemetry()
-            .execute_with(black_box(&["instr", "nobody", "listens"]), || ([("i", i.into())], [("unused", true.into())]));
+        node.telemetry().execute_with(black_box(&["instr", "nobody", "listens"]), || {
+            ([("i", i.into())], [("unused", true.into())])
+        });
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use purlin_core::{
-    AnyMsg, Address, Cx, GenServer, HandleCall, HandleCast, HandleInfo, HandleRead, InitError, ReadCx,
+    Address, AnyMsg, Cx, GenServer, HandleCall, HandleCast, HandleInfo, HandleRead, InitError, ReadCx,
 };
 
 /// Counts.

@@ -75,7 +75,6 @@ impl System for Purlin {
         in_process(body)
     }
 
-
     fn panic_hook(backtraces: bool) {
         // Purlin has a hook of its own; whether it captures a backtrace is a setting of the node.
         BACKTRACES.store(backtraces, Ordering::Relaxed);
@@ -209,7 +208,8 @@ impl Names for Purlin {
     type Registry = Registry<String>;
 
     async fn register(keys: Arc<Vec<String>>) -> Self::Registry {
-        let registry = Registry::<String>::unique("endpoints").start_link().await.expect("the registry starts");
+        let registry =
+            Registry::<String>::unique("endpoints").start_link().await.expect("the registry starts");
         for key in keys.iter() {
             Server::start(()).name(registry.via::<Server>(key.clone())).await.expect("the server starts");
         }

@@ -11,8 +11,8 @@ pub mod node;
 pub mod process;
 pub mod registry;
 pub(crate) mod rt;
-pub(crate) mod sync;
 pub mod supervisor;
+pub(crate) mod sync;
 pub mod sys;
 pub mod telemetry;
 pub(crate) mod timer;
@@ -33,8 +33,8 @@ pub use process::{
 };
 pub use registry::{Registry, RegistryBuilder, RegistryError, RegistryServer};
 pub use supervisor::{
-    AutoShutdown, Child, ChildSpec, DynamicSupervisor, DynamicSupervisorRef, DynamicSupervisorSpec, Restart, Shutdown, StartChildError, Supervise,
-    Supervised, Supervisor, SupervisorRef, SupervisorSpec,
+    AutoShutdown, Child, ChildSpec, DynamicSupervisor, DynamicSupervisorRef, DynamicSupervisorSpec, Restart,
+    Shutdown, StartChildError, Supervise, Supervised, Supervisor, SupervisorRef, SupervisorSpec,
 };
 pub use timer::TimerRef;
 

@@ -74,6 +74,23 @@ fn s30_s34_s101_children_are_known_by_pid_only() {
 }
 
 #[test]
+fn s23_s72_terminate_child_lets_a_child_clean_up_and_kills_one_that_takes_too_long() {
+    everywhere(|| async {
+        let journal = Journal::new();
+        let reports = reports();
+        let sup = dynamic().await;
+        let orderly = Plan::new("a", &journal).stop(Stop::Take(millis(3))).child();
+        let stubborn = Plan::new("b", &journal).stop(Stop::Never).child().shutdown(millis(10));
+        let [a, b] = [sup.start_child(orderly).await.unwrap(), sup.start_child(stubborn).await.unwrap()];
+        sup.terminate_child(a.pid()).await.unwrap();
+        sup.terminate_child(b.pid()).await.unwrap();
+        assert_eq!(journal.all()[2..], texts(["stop a", "down a", "stop b", "down b"]));
+        assert_eq!(reports.all(), texts(["shutdown_error Worker: killed"]));
+        assert_eq!(sup.count_children().await.unwrap().specs, 0);
+    });
+}
+
+#[test]
 fn s40_s43_what_is_not_restarted_is_forgotten() {
     everywhere(|| async {
         let journal = Journal::new();

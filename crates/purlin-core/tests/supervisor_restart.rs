@@ -469,3 +469,38 @@ fn restarts_are_told_as_telemetry_with_both_pids_and_the_time_it_took() {
         assert_eq!(told.all(), texts(["a boom 1", "b boom 1"]));
     });
 }
+
+#[test]
+fn the_downtime_of_a_child_runs_from_its_end_through_all_failed_restarts() {
+    in_simulation(|| async {
+        let journal = Journal::new();
+        let told = watch(events::SUPERVISOR_CHILD_RESTART, |event| {
+            let seconds = |key| event.measurements.duration(key).unwrap().as_secs();
+            format!("start {} s, down {} s", seconds("duration"), seconds("downtime"))
+        });
+        let starts = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let log = journal.clone();
+        let start = move || {
+            let (starts, log) = (starts.clone(), log.clone());
+            async move {
+                match starts.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+                    1 => {
+                        process::sleep(secs(20)).await;
+                        Err(StartError::Failed(boom()))
+                    },
+                    2 => {
+                        process::sleep(secs(3)).await;
+                        Ok(Worker::start_link(Plan::new("a", &log)).await?.pid())
+                    },
+                    _ => Ok(Worker::start_link(Plan::new("a", &log)).await?.pid()),
+                }
+            }
+        };
+        let sup =
+            Supervisor::one_for_one().child(ChildSpec::custom("slow", start)).start_link().await.unwrap();
+        end(pid_of(&sup, "slow").await, boom()).await;
+        journal.wait("start a", 2).await;
+        pid_of(&sup, "slow").await;
+        assert_eq!(told.all(), texts(["start 3 s, down 23 s"]));
+    });
+}

@@ -61,11 +61,8 @@ impl Rt {
     /// Enters a process. A second reference is kept until [`clear`](Self::clear), so that no pointer in a model ever dangles.
     pub(crate) fn enter(&self, proc: ProcRef) {
         std::mem::forget(proc.clone());
-        let entry = Entry {
-            proc: proc.into_raw(),
-            listed: AtomicU32::new(1),
-            ready: std::sync::Mutex::new(None),
-        };
+        let entry =
+            Entry { proc: proc.into_raw(), listed: AtomicU32::new(1), ready: std::sync::Mutex::new(None) };
         lock(&self.entries).push(Arc::new(entry));
     }
 

@@ -20,6 +20,7 @@ models! {
         calls_in_place_exclude_each_other
         reads_run_beside_each_other_and_never_beside_a_call
         the_last_reader_out_sees_to_a_message
+        the_last_reader_out_and_a_late_poster_schedule_once
         a_reader_never_sees_the_state_before_its_own_message
         a_caller_that_leaves_sees_to_a_message
         a_call_never_overtakes_its_callers_messages

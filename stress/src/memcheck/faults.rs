@@ -31,7 +31,10 @@ pub(super) async fn panics(mut mailbox: Mailbox<AnyMsg>) {
         for end in [End::PanicInTerminate, End::PanicInDrop] {
             let one = Worker::start(Plan::RunAndEnd(held(i), end)).await.expect("it starts");
             let stopped = one.stop().await;
-            assert!(stopped.is_ok() || matches!(stopped, Err(StopError::Exit(ExitReason::Panic(_)))), "{stopped:?}");
+            assert!(
+                stopped.is_ok() || matches!(stopped, Err(StopError::Exit(ExitReason::Panic(_)))),
+                "{stopped:?}"
+            );
             let one = Worker::start(Plan::RunAndEnd(held(i), end)).await.expect("it starts");
             one.call(Crash(held(i), false)).await.expect_err("it crashes");
             ended(one.pid()).await;
@@ -95,7 +98,8 @@ pub(super) async fn kills(mut mailbox: Mailbox<AnyMsg>) {
         });
         (0..5).for_each(|j| raw.send(held(j)));
         if i % 2 == 0 {
-            until("it has taken one", || process::process_info(raw.pid()).is_some_and(|i| i.reductions > 0)).await;
+            until("it has taken one", || process::process_info(raw.pid()).is_some_and(|i| i.reductions > 0))
+                .await;
         }
         process::exit(raw.pid(), ExitReason::Kill);
         raw.send(held(6));
@@ -127,7 +131,10 @@ pub(super) async fn failed_starts(_: Mailbox<AnyMsg>) {
         assert!(matches!(panicked, StartError::Failed(ExitReason::Panic(_))), "{panicked}");
         let late = Worker::start(Plan::Hang(held(i))).name("late").timeout(millis(1)).await;
         assert_eq!(late.expect_err("it hangs"), StartError::Timeout);
-        assert_eq!(Worker::start(Plan::Run(held(i))).name("").await.expect_err("no name"), StartError::BadName);
+        assert_eq!(
+            Worker::start(Plan::Run(held(i))).name("").await.expect_err("no name"),
+            StartError::BadName
+        );
     }
     // Linked starts that fail take nobody along that asked for the result.
     let starter = process::spawn(async |mut mailbox: Mailbox<AnyMsg>| {

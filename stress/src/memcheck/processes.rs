@@ -106,7 +106,10 @@ pub(super) async fn links(mut mailbox: Mailbox<AnyMsg>) {
     for one in &crowd[2..] {
         ended(one.pid()).await;
     }
-    until("the trapping one has seen the exit", || process::process_info(crowd[1].pid()).is_some_and(|i| i.links.is_empty())).await;
+    until("the trapping one has seen the exit", || {
+        process::process_info(crowd[1].pid()).is_some_and(|i| i.links.is_empty())
+    })
+    .await;
     assert!(crowd[0].is_alive() && crowd[1].is_alive());
     crowd[1].stop().await.expect("it stops");
     crowd[0].stop().await.expect("it stops");
@@ -131,7 +134,10 @@ pub(super) async fn monitors(mut mailbox: Mailbox<AnyMsg>) {
         assert!(mailbox.demonitor(*one));
         assert!(!mailbox.demonitor(*one));
     }
-    let options = MonitorOptions { tag: Some(Term::new(String::from("tag"))), alias: Some(MonitorAlias::ReplyDemonitor) };
+    let options = MonitorOptions {
+        tag: Some(Term::new(String::from("tag"))),
+        alias: Some(MonitorAlias::ReplyDemonitor),
+    };
     let (tagged, alias) = mailbox.monitor_with(pid, options);
     let alias = alias.expect("an alias was asked for");
     worker_.call(Do::Monitor(mailbox.pid())).await.expect("it answers");

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use purlin::supervisor::ChildStatus;
 use tokio::sync::{mpsc, watch};
 
 use super::*;

@@ -69,7 +69,7 @@ pub(crate) fn release(caller: u64) {
         return;
     }
     current::with_current(|me| {
-        let pid = crate::gen_server::message::unpack_pid(me, caller);
+        let pid = crate::process::run::unpack(me, caller);
         if let Some(caller) = me.node.lookup(pid) {
             // A newer edge of the caller's names somebody else and stays.
             let _ = caller.waits_on.compare_exchange(packed(me), 0, Ordering::Relaxed, Ordering::Relaxed);

@@ -16,8 +16,8 @@ use crate::gen_server::refs::{Found, Target};
 use crate::gen_server::traits::{CallFor, GenServer};
 use crate::node::current;
 use crate::process::cell::{Proc, ProcRef, Rejected};
-use crate::process::report;
 use crate::process::pid::Pid;
+use crate::process::report;
 use crate::process::run::packed;
 use crate::sync::Ordering;
 use crate::timer::Alarm;
@@ -180,18 +180,20 @@ fn run<S: GenServer, M: CallFor<S, K>, K: 'static>(
 ) -> Poll<Result<M::Reply, CallError>> {
     let mut entered = Entered::new();
     match direct::enter(proc, M::READ, &mut entered) {
-        Gate::No => {}
+        Gate::No => {},
         Gate::GiveWay => {
             cx.waker().wake_by_ref();
             return Poll::Pending;
-        }
+        },
         Gate::Entered => {
-            let Some(message) = this.message.take() else { unreachable!("the message is there until it is sent") };
+            let Some(message) = this.message.take() else {
+                unreachable!("the message is there until it is sent")
+            };
             return match direct::call::<S, M, K>(proc, &entered, message) {
                 Attempt::Done(reply) => Poll::Ready(Ok(reply)),
                 Attempt::Later(waiter) => later(this, proc, waiter, cx),
             };
-        }
+        },
     }
     let Some(message) = this.message.take() else { return Poll::Pending };
     queue::<S, M, K>(this, message, proc, cx)
@@ -270,7 +272,9 @@ fn queue<S: GenServer, M: CallFor<S, K>, K: 'static>(
                 drop(envelope);
                 // A server that ends while a caller waits for room ends the call; one that was gone before was never called.
                 let reason = if begun { proc.mailbox.exit_reason() } else { None };
-                return Poll::Ready(Err(this.error(reason.map_or(CallErrorKind::NoProc, CallErrorKind::Exit), Some(proc))));
+                return Poll::Ready(Err(
+                    this.error(reason.map_or(CallErrorKind::NoProc, CallErrorKind::Exit), Some(proc))
+                ));
             },
             Err(Rejected::Full(envelope)) => {
                 let back = envelope.downcast::<message::CallMsg<M, M::Reply>>().ok().map(|c| c.message);

@@ -246,7 +246,7 @@ impl<S: GenServer> Cx<S> {
     /// Who made the call that is being handled; `None` if it came from outside a process, or the message is no call.
     pub fn caller(&self) -> Option<Pid> {
         let packed = message::current_caller();
-        (packed != 0).then(|| message::unpack_pid(self.proc(), packed))
+        (packed != 0).then(|| crate::process::run::unpack(self.proc(), packed))
     }
 
     /// The exits of linked processes that have arrived and wait to be handled, oldest first. A supervisor asks when it has to stop a

@@ -9,13 +9,14 @@ use std::task::{Context, Poll};
 use crate::call::slot::Replier;
 use crate::gen_server::cx::{Cx, Marks};
 use crate::gen_server::frame::Frame;
-use crate::gen_server::server::{self, Server};
+use crate::gen_server::run_loop;
+use crate::gen_server::server::Server;
 use crate::gen_server::shape::Flow;
 use crate::gen_server::traits::{CallFor, CastFor, ContinueFor, GenServer, InfoFor};
 use crate::mailbox::envelope::{Envelope, HandleFn, Kind, MsgTable, Payload, drop_payload, unpack};
 use crate::node::current::{self, tls};
 use crate::process::cell::Proc;
-use crate::process::pid::Pid;
+use crate::process::run;
 
 /// A call in a mailbox.
 pub(crate) struct CallMsg<M, R> {
@@ -33,10 +34,6 @@ pub(crate) fn current_caller() -> u64 {
 #[inline]
 pub(crate) fn set_caller(caller: u64) -> u64 {
     tls(|t| t.caller.replace(caller))
-}
-
-pub(crate) fn unpack_pid(proc: &Proc, packed: u64) -> Pid {
-    Pid::from_parts(proc.pid().node_index(), packed as u32, (packed >> 32) as u32)
 }
 
 struct CallTable<S, M, K>(PhantomData<(S, M, K)>);
@@ -202,7 +199,8 @@ pub(crate) fn answer<R: Send + 'static>(flow: Flow<R>, replier: Replier<R>, call
         },
         Flow::Crash(reason) => {
             blame(caller);
-            marks.more().stop.get_or_insert(reason);
+            // An error or a panic counts more than a stop that the same handler asked for, as in OTP.
+            marks.more().stop = Some(reason);
             withhold(replier, marks);
         },
     }
@@ -213,7 +211,7 @@ pub(crate) fn answer<R: Send + 'static>(flow: Flow<R>, replier: Replier<R>, call
 pub(crate) fn blame(caller: u64) {
     if caller != 0 {
         current::with_current(|me| {
-            me.extra.lock().get_or_insert_default().client = Some(unpack_pid(me, caller));
+            me.extra.lock().get_or_insert_default().client = Some(run::unpack(me, caller));
         });
     }
 }
@@ -241,7 +239,7 @@ impl<F: Future<Output = Flow<()>> + Send> Frame for PlainFrame<F> {
 #[inline(always)]
 fn settle(flow: Flow<()>, marks: &mut Marks) {
     if let Flow::Crash(reason) = flow {
-        marks.more().stop.get_or_insert(reason);
+        marks.more().stop = Some(reason);
     }
 }
 
@@ -255,7 +253,7 @@ unsafe fn handle_call<S: GenServer, M: CallFor<S, K>, K: 'static>(
     // SAFETY: the runner calls handlers under RUN, one at a time, once the state is there.
     let (state, own) = unsafe { parts::<S>(proc) };
     let frame = CallFrame { future: message.__run(state, own), replier: Some(replier), caller };
-    server::run_frame::<S, _>(proc, frame, M::SYNC, cx);
+    run_loop::run_frame::<S, _>(proc, frame, M::SYNC, cx);
 }
 
 unsafe fn handle_cast<S: GenServer, M: CastFor<S, K>, K: 'static>(
@@ -267,7 +265,7 @@ unsafe fn handle_cast<S: GenServer, M: CastFor<S, K>, K: 'static>(
     let message = unsafe { unpack::<M>(payload) };
     // SAFETY: as in `handle_call`.
     let (state, own) = unsafe { parts::<S>(proc) };
-    server::run_frame::<S, _>(proc, PlainFrame(message.__run(state, own)), M::SYNC, cx);
+    run_loop::run_frame::<S, _>(proc, PlainFrame(message.__run(state, own)), M::SYNC, cx);
 }
 
 unsafe fn handle_info<S: GenServer, M: InfoFor<S, K>, K: 'static>(
@@ -279,7 +277,7 @@ unsafe fn handle_info<S: GenServer, M: InfoFor<S, K>, K: 'static>(
     let message = unsafe { unpack::<M>(payload) };
     // SAFETY: as in `handle_call`.
     let (state, own) = unsafe { parts::<S>(proc) };
-    server::run_frame::<S, _>(proc, PlainFrame(message.__run(state, own)), M::SYNC, cx);
+    run_loop::run_frame::<S, _>(proc, PlainFrame(message.__run(state, own)), M::SYNC, cx);
 }
 
 unsafe fn handle_continue<S: GenServer, M: ContinueFor<S, K>, K: 'static>(
@@ -291,5 +289,5 @@ unsafe fn handle_continue<S: GenServer, M: ContinueFor<S, K>, K: 'static>(
     let message = unsafe { unpack::<M>(payload) };
     // SAFETY: as in `handle_call`.
     let (state, own) = unsafe { parts::<S>(proc) };
-    server::run_frame::<S, _>(proc, PlainFrame(message.__run(state, own)), M::SYNC, cx);
+    run_loop::run_frame::<S, _>(proc, PlainFrame(message.__run(state, own)), M::SYNC, cx);
 }

@@ -479,6 +479,7 @@ pub(crate) mod frame;
 pub(crate) mod info;
 pub(crate) mod message;
 pub(crate) mod refs;
+pub(crate) mod run_loop;
 pub(crate) mod server;
 pub(crate) mod shape;
 pub(crate) mod start;

@@ -1,54 +1,38 @@
-//! The process of a GenServer: its body and what one activation does.
+//! The process of a GenServer: its body, from `init` to the end.
 //!
 //! ```text
 //!  init ──ok──► running ──stop, error, panic, parent's exit──► terminating ──► ended
 //!    └─ignore, error, panic──────────────────────────────────────────────────►
 //! ```
-//! One activation: a kill ends it; signals are applied; a suspended handler goes on if it was woken; what handlers asked for is done (stop,
-//! continue, timeout); then messages, until the mailbox is empty or the slice is used up. A server whose handler is suspended takes no
-//! message (BUSY), but signals reach it at once.
+//! What it does with its turns is in `run_loop`.
 
 use std::any::{Any, TypeId};
-use std::collections::VecDeque;
 use std::future::Future;
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
 use crate::call::slot::Replier;
-use crate::gen_server::cx::{Cx, Marks, More};
-use crate::gen_server::direct;
+use crate::gen_server::cx::{Cx, Marks};
 use crate::gen_server::frame::{BoxFrame, Frame};
-use crate::gen_server::info;
-use crate::gen_server::message;
+use crate::gen_server::run_loop::{self, Step};
 use crate::gen_server::shape::InitError;
 use crate::gen_server::start::StartError;
 use crate::gen_server::traits::GenServer;
-use crate::mailbox::KEEP;
-use crate::mailbox::envelope::{Envelope, Kind};
-use crate::process::cell::{
-    self, Cell, DEBUGGED, NO_DIRECT, Proc, ProcRef, ProcTable, Runner, SIMULATED, SLOW, SUSPENDED,
-};
-use crate::process::exit::finish;
+use crate::mailbox::envelope::Envelope;
+use crate::process::cell::{self, Cell, DEBUGGED, NO_DIRECT, Proc, ProcTable, Runner, SLOW, SUSPENDED};
 use crate::process::exit_reason::ExitReason;
-use crate::process::raw::borrowed_waker;
-use crate::process::run::{BUDGET, CLOCK_EVERY, RunCx};
-use crate::process::signal::{self, ParentExit};
-use crate::process::word::{BUSY, EXITING, HELD, QUEUED, SIGNAL, WOKEN};
-use crate::process::{panic, report};
-use crate::rt::sched;
-use crate::sync::Ordering;
+use crate::process::panic;
+use crate::process::word::{BUSY, HELD};
 use crate::telemetry::events;
-use crate::sys;
-use crate::sys::request::StopRequest;
-use crate::timer::{Action, TimerRef};
+use crate::timer::TimerRef;
 
 /// Passed instead of a state word by a starter that runs `init` on its own stack: the activation ends when `init` has.
 pub(crate) const INIT_ONLY: u64 = 1;
 
 #[derive(Clone, Copy)]
-enum Phase {
+pub(super) enum Phase {
     Init,
     Running,
     Terminating,
@@ -56,29 +40,28 @@ enum Phase {
 
 /// What only few servers have.
 #[derive(Default)]
-struct Rare {
+pub(super) struct Rare {
     /// The idle timeout that is set, and what makes its message.
-    idle: Option<(TimerRef, fn() -> Envelope)>,
+    pub(super) idle: Option<(TimerRef, fn() -> Envelope)>,
     /// Distinguishes idle timeouts, so that a late one is known for what it is.
-    idle_seq: u64,
-    after: Vec<Box<dyn FnOnce() + Send>>,
+    pub(super) idle_seq: u64,
+    pub(super) after: Vec<Box<dyn FnOnce() + Send>>,
     /// Why `init` made no state.
-    failure: Option<StartError>,
-    hibernate_after: Option<std::time::Duration>,
+    pub(super) failure: Option<StartError>,
 }
 
 pub(crate) struct Server<S: GenServer> {
     pub(crate) state: MaybeUninit<S>,
-    has_state: bool,
-    phase: Phase,
+    pub(super) has_state: bool,
+    pub(super) phase: Phase,
     pub(crate) cx: Cx<S>,
     /// The suspended future: `init`, a handler, or `terminate`.
-    pending: Option<BoxFrame>,
+    pub(super) pending: Option<BoxFrame>,
     /// Who waits for `init`.
-    starter: Option<Replier<Result<(), StartError>>>,
+    pub(super) starter: Option<Replier<Result<(), StartError>>>,
     /// Why it terminates; `terminate` borrows it.
-    reason: Option<ExitReason>,
-    rare: Option<Box<Rare>>,
+    pub(super) reason: Option<ExitReason>,
+    pub(super) rare: Option<Box<Rare>>,
 }
 
 /// A read panicked or failed, on some caller's stack: the server ends.
@@ -89,7 +72,7 @@ pub(crate) struct ReaderFailed {
 }
 
 /// The message of an idle timeout.
-struct Idle(u64);
+pub(super) struct Idle(pub(super) u64);
 
 struct TableOf<S>(std::marker::PhantomData<S>);
 
@@ -98,7 +81,7 @@ impl<S: GenServer> TableOf<S> {
         type_id: TypeId::of::<S>,
         type_name: std::any::type_name::<S>,
         raw: false,
-        activate: activate::<S>,
+        activate: run_loop::activate::<S>,
         discard: discard::<S>,
         ended: ended::<S>,
         status: status::<S>,
@@ -125,7 +108,7 @@ impl<S: GenServer> Server<S> {
         }
     }
 
-    fn rare(&mut self) -> &mut Rare {
+    pub(super) fn rare(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
     }
 }
@@ -134,52 +117,13 @@ impl<S: GenServer> Server<S> {
 ///
 /// # Safety
 /// The process is one of server `S`.
-unsafe fn body<S: GenServer>(proc: &Proc) -> *mut Server<S> {
+pub(super) unsafe fn body<S: GenServer>(proc: &Proc) -> *mut Server<S> {
     // SAFETY: by the caller's promise.
     unsafe { proc.cell::<Server<S>>() }.body.with_mut(|b| b)
 }
 
-fn runner(proc: &Proc) -> *mut Runner {
+pub(super) fn runner(proc: &Proc) -> *mut Runner {
     proc.runner.with_mut(|r| r)
-}
-
-/// Starts a handler inside an activation: polls it once, and keeps it if it waits.
-#[inline(always)]
-pub(crate) fn run_frame<S: GenServer, F: Frame>(proc: &Proc, frame: F, sync: bool, cx: &mut Context<'_>) {
-    // SAFETY: called from handlers in a server's tables, which run under RUN.
-    let marks = unsafe { message::marks::<S>(proc) };
-    if sync {
-        let mut frame = std::pin::pin!(frame);
-        match panic::catch_counted(|| frame.as_mut().poll(cx, marks)) {
-            Ok(Poll::Ready(())) => {},
-            Ok(Poll::Pending) => {
-                frame.as_mut().give_up(marks);
-                // SAFETY: under RUN, and the handler is not being polled.
-                unsafe { (*marks).more() }.stop.get_or_insert(waited());
-            },
-            Err(reason) => {
-                frame.as_mut().give_up(marks);
-                // SAFETY: as above.
-                unsafe { (*marks).more() }.stop = Some(reason);
-            },
-        }
-        return;
-    }
-    let mut frame = BoxFrame::new(frame);
-    match panic::catch_counted(|| frame.poll(cx, marks)) {
-        Ok(Poll::Ready(())) => drop_frame(frame),
-        Ok(Poll::Pending) => {
-            // SAFETY: under RUN.
-            unsafe { (*body::<S>(proc)).pending = Some(frame) };
-            proc.word.update(0, BUSY);
-        },
-        Err(reason) => {
-            frame.give_up(marks);
-            drop_frame(frame);
-            // SAFETY: under RUN, and the handler is not being polled.
-            unsafe { (*marks).more() }.stop = Some(reason);
-        },
-    }
 }
 
 /// Hands a handler that was started on a caller's stack, and waits, to the server's own task.
@@ -196,12 +140,12 @@ pub(crate) fn waited() -> ExitReason {
     ExitReason::error("a handler that is not `async` waited")
 }
 
-fn drop_frame(frame: BoxFrame) {
+pub(super) fn drop_frame(frame: BoxFrame) {
     panic::drop_quietly("a handler's future", frame);
 }
 
 /// `init`, until it is done.
-struct InitFrame<S, F> {
+pub(super) struct InitFrame<S, F> {
     future: F,
     server: std::marker::PhantomData<fn(S)>,
     proc: NonNull<Proc>,
@@ -273,7 +217,7 @@ impl Frame for BrokenInit {
 }
 
 /// `terminate`, until it is done.
-struct EndFrame<F>(F);
+pub(super) struct EndFrame<F>(pub(super) F);
 
 impl<F: Future<Output = ()> + Send> Frame for EndFrame<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, _: *mut Marks) -> Poll<()> {
@@ -284,156 +228,14 @@ impl<F: Future<Output = ()> + Send> Frame for EndFrame<F> {
     fn give_up(self: Pin<&mut Self>, _: *mut Marks) {}
 }
 
-enum Step {
-    /// Look again from the top.
-    Again,
-    /// End the activation; the handler waits.
-    Wait,
-    /// The process ends.
-    Finish(ExitReason),
-}
-
-unsafe fn activate<S: GenServer>(proc: &Proc, old: u64, run: &RunCx<'_>) -> Option<ProcRef> {
-    // SAFETY: the caller holds RUN. The waker is never dropped, and not used after this function.
-    let waker = ManuallyDrop::new(unsafe { borrowed_waker(proc) });
-    let mut cx = Context::from_waker(&waker);
-    let mut woken = old & (WOKEN | INIT_ONLY) != 0;
-    let mut handled = 0u32;
-    // SAFETY: this table is for processes of server `S`.
-    let body = unsafe { body::<S>(proc) };
-    let runner = runner(proc);
-    // The pointers are used for one step at a time: handlers, and what they call, reach the same places by the same route.
-    loop {
-        let word = proc.word.load();
-        if word & EXITING != 0 {
-            return finish(proc, ExitReason::Killed);
-        }
-        if word & SIGNAL != 0 {
-            // SAFETY: under RUN.
-            let inner = unsafe { &mut (*runner).inner };
-            if let Some(reason) = signal::take(proc, inner) {
-                return finish(proc, reason);
-            }
-        }
-        // SAFETY: under RUN, as everywhere in this loop.
-        if unsafe { (*body).pending.is_some() } {
-            if !woken {
-                return wait(proc, runner);
-            }
-            woken = false;
-            // SAFETY: as above.
-            match unsafe { go_on::<S>(proc, body, &mut cx) } {
-                Step::Again if old & INIT_ONLY != 0 => return leave_after_init(proc, body),
-                Step::Again => continue,
-                Step::Wait => return wait(proc, runner),
-                Step::Finish(reason) => return finish(proc, reason),
-            }
-        }
-        // SAFETY: as above.
-        if unsafe { (*body).cx.marks.any } {
-            // SAFETY: as above.
-            match unsafe { apply_marks::<S>(proc, body, &mut cx) } {
-                // A continue that waits, and `terminate`, are polled once already.
-                Step::Again => continue,
-                Step::Wait => return wait(proc, runner),
-                Step::Finish(reason) => return finish(proc, reason),
-            }
-        }
-        if handled >= BUDGET
-            || (handled % CLOCK_EVERY == CLOCK_EVERY - 1
-                && !proc.has(SIMULATED)
-                && sched::slice_over(proc.node.now()))
-        {
-            return give_way(proc);
-        }
-        // SAFETY: as above.
-        let next = match unsafe { next(proc, &mut (*runner).inner) } {
-            Next::Message(envelope) => envelope,
-            Next::Empty => {
-                // Something may have come since the look: then leaving schedules the next activation.
-                let duty = proc.word.end(0, 0);
-                proc.perform(duty);
-                return None;
-            },
-            Next::Ended(reason) => return finish(proc, reason),
-        };
-        handled += 1;
-        dispatch::<S>(proc, body, next, &mut cx, run);
-    }
-}
-
-/// Leaves with work undone: the process goes to the back of the run queue.
-#[cold]
-fn give_way(proc: &Proc) -> Option<ProcRef> {
-    let duty = proc.word.end(0, WOKEN);
-    proc.perform(duty);
-    None
-}
-
-/// Leaves while a future of the process waits. Messages taken already keep QUEUED up: they come before a later call.
-fn wait(proc: &Proc, runner: *mut Runner) -> Option<ProcRef> {
-    // SAFETY: called under RUN.
-    let waiting = unsafe { !(*runner).inner.is_empty() };
-    let duty = proc.word.end(0, if waiting { BUSY | QUEUED } else { BUSY });
-    proc.perform(duty);
-    None
-}
-
-/// `init` is done on the starter's stack: the first message, and what `init` asked for, are for the executors.
-fn leave_after_init<S: GenServer>(proc: &Proc, body: *mut Server<S>) -> Option<ProcRef> {
-    // SAFETY: called under RUN.
-    let marks = unsafe { (*body).cx.marks.any };
-    let duty = proc.word.end(0, if marks { WOKEN } else { 0 });
-    proc.perform(duty);
-    None
-}
-
-/// Polls what is suspended: `init`, a handler, `terminate`.
-///
-/// # Safety
-/// Under RUN; `body` is the process's.
-unsafe fn go_on<S: GenServer>(proc: &Proc, body: *mut Server<S>, cx: &mut Context<'_>) -> Step {
-    // SAFETY (whole function): under RUN, field by field; the frame in `pending` borrows `state` and `cx`, which are not touched while
-    // it is polled.
-    unsafe {
-        let marks = &raw mut (*body).cx.marks;
-        let Some(frame) = &mut *(&raw mut (*body).pending) else { return Step::Again };
-        let polled = panic::catch_counted(|| frame.poll(cx, marks));
-        let outcome = match polled {
-            Ok(Poll::Pending) => return Step::Wait,
-            Ok(Poll::Ready(())) => None,
-            Err(reason) => {
-                frame.give_up(marks);
-                Some(reason)
-            },
-        };
-        if let Some(frame) = (*body).pending.take() {
-            drop_frame(frame);
-        }
-        match ((*body).phase, outcome) {
-            (Phase::Init, Some(reason)) => init_failed::<S>(body, reason),
-            (Phase::Init, None) => init_done::<S>(proc, body),
-            (Phase::Running, outcome) => {
-                proc.word.update(BUSY, 0);
-                if let Some(reason) = outcome {
-                    (*marks).more().stop = Some(reason);
-                }
-                Step::Again
-            },
-            (Phase::Terminating, Some(reason)) => Step::Finish(reason),
-            (Phase::Terminating, None) => Step::Finish((*body).reason.clone().unwrap_or(ExitReason::Normal)),
-        }
-    }
-}
-
-unsafe fn init_failed<S: GenServer>(body: *mut Server<S>, reason: ExitReason) -> Step {
+pub(super) unsafe fn init_failed<S: GenServer>(body: *mut Server<S>, reason: ExitReason) -> Step {
     // SAFETY: the caller holds RUN.
     unsafe { (*body).rare().failure = Some(StartError::Failed(reason.clone())) };
     Step::Finish(reason)
 }
 
 /// `init` has returned: tells the starter, or ends the process.
-unsafe fn init_done<S: GenServer>(proc: &Proc, body: *mut Server<S>) -> Step {
+pub(super) unsafe fn init_done<S: GenServer>(proc: &Proc, body: *mut Server<S>) -> Step {
     // SAFETY: the caller holds RUN.
     unsafe {
         let failure = (*body).rare.as_ref().and_then(|r| r.failure.as_ref());
@@ -445,7 +247,11 @@ unsafe fn init_done<S: GenServer>(proc: &Proc, body: *mut Server<S>) -> Step {
             };
             (
                 [("count", 1u64.into())],
-                [("pid", proc.pid().into()), ("type", (proc.table.type_name)().into()), ("result", result.into())],
+                [
+                    ("pid", proc.pid().into()),
+                    ("type", (proc.table.type_name)().into()),
+                    ("result", result.into()),
+                ],
             )
         });
         if !(*body).has_state {
@@ -482,230 +288,14 @@ pub(crate) fn update_held<S: GenServer>(proc: &Proc, body: *mut Server<S>) {
     }
 }
 
-/// Does what handlers asked for.
-///
-/// # Safety
-/// As for [`go_on`], with no frame pending.
-#[cold]
-unsafe fn apply_marks<S: GenServer>(proc: &Proc, body: *mut Server<S>, cx: &mut Context<'_>) -> Step {
-    // SAFETY (whole function): under RUN, and no handler is being polled.
-    unsafe {
-        let marks = &mut (*body).cx.marks;
-        let Some(more) = marks.more.as_deref_mut() else {
-            marks.any = false;
-            return Step::Again;
-        };
-        let More { stop, continues, timeout, hibernate, after } = more;
-        if !after.is_empty() {
-            let after = std::mem::take(after);
-            (*body).rare().after.extend(after);
-        }
-        if let Some(reason) = stop.take() {
-            return begin_terminate::<S>(proc, body, reason, cx);
-        }
-        if let Some(envelope) = continues.pop_front() {
-            let (table, mut payload) = envelope.into_parts();
-            if let Some(handle) = table.handle {
-                handle(&mut payload, proc, cx);
-            }
-            return if (*body).pending.is_some() { Step::Wait } else { Step::Again };
-        }
-        if let Some((idle, make)) = timeout.take() {
-            set_idle_timeout::<S>(proc, body, idle, make);
-        }
-        if std::mem::take(hibernate) {
-            proc.mailbox.shrink();
-            let inner = &mut (*runner(proc)).inner;
-            if inner.is_empty() {
-                *inner = VecDeque::new();
-            }
-        }
-        let marks = &mut (*body).cx.marks;
-        marks.any = false;
-        marks.more = None;
-        update_held::<S>(proc, body);
-    }
-    Step::Again
-}
-
-unsafe fn set_idle_timeout<S: GenServer>(
-    proc: &Proc,
-    body: *mut Server<S>,
-    idle: std::time::Duration,
-    make: fn() -> Envelope,
-) {
-    // SAFETY: the caller holds RUN.
-    unsafe {
-        cancel_idle_timeout::<S>(proc, body);
-        let rare = (*body).rare();
-        rare.idle_seq += 1;
-        let envelope = sys::request::internal(Idle(rare.idle_seq));
-        let at = proc.node.now() + idle;
-        proc.set_flag(cell::TIMERS, true);
-        let timer = proc.node.rt().timers.insert(at, Action::Send { to: proc.pid(), envelope });
-        rare.idle = Some((timer, make));
-    }
-}
-
-unsafe fn cancel_idle_timeout<S: GenServer>(proc: &Proc, body: *mut Server<S>) {
+pub(super) unsafe fn cancel_idle_timeout<S: GenServer>(proc: &Proc, body: *mut Server<S>) {
     // SAFETY: the caller holds RUN.
     if let Some((timer, _)) = unsafe { (*body).rare.as_mut() }.and_then(|r| r.idle.take()) {
         proc.node.rt().timers.cancel(timer);
     }
 }
 
-/// Starts `terminate`, and polls it once.
-unsafe fn begin_terminate<S: GenServer>(
-    proc: &Proc,
-    body: *mut Server<S>,
-    reason: ExitReason,
-    cx: &mut Context<'_>,
-) -> Step {
-    // SAFETY (whole function): the caller holds RUN, and no frame is pending.
-    unsafe {
-        (*body).phase = Phase::Terminating;
-        (*body).reason = Some(reason);
-        proc.word.update(0, BUSY);
-        let Some(reason) = &*(&raw const (*body).reason) else { unreachable!("set just above") };
-        if !(*body).has_state {
-            return Step::Finish(reason.clone());
-        }
-        proc.node.telemetry().execute_with(events::GEN_SERVER_TERMINATE, || {
-            (
-                [("count", 1u64.into())],
-                [
-                    ("pid", proc.pid().into()),
-                    ("type", (proc.table.type_name)().into()),
-                    ("reason", reason.clone().into()),
-                ],
-            )
-        });
-        let (state, own) = message::parts::<S>(proc);
-        (*body).pending = Some(BoxFrame::new(EndFrame(state.terminate(reason, own))));
-        go_on::<S>(proc, body, cx)
-    }
-}
-
-enum Next {
-    Message(Envelope),
-    Empty,
-    Ended(ExitReason),
-}
-
-/// The next message to handle. A suspended server's is the next `sys` request; the others stay where they are.
-#[inline]
-fn next(proc: &Proc, inner: &mut VecDeque<Envelope>) -> Next {
-    loop {
-        if proc.has(SUSPENDED) {
-            if let Some(at) = inner.iter().position(|e| e.kind() == Kind::System)
-                && let Some(envelope) = inner.remove(at)
-            {
-                return Next::Message(envelope);
-            }
-        } else if let Some(envelope) = inner.pop_front() {
-            return Next::Message(envelope);
-        }
-        if proc.word.load() & QUEUED == 0 {
-            if inner.is_empty() && inner.capacity() > KEEP {
-                *inner = VecDeque::new();
-            }
-            return Next::Empty;
-        }
-        if let Some(reason) = signal::take(proc, inner) {
-            return Next::Ended(reason);
-        }
-    }
-}
-
-/// Handles one message.
-#[inline(always)]
-fn dispatch<S: GenServer>(
-    proc: &Proc,
-    body: *mut Server<S>,
-    envelope: Envelope,
-    cx: &mut Context<'_>,
-    run: &RunCx<'_>,
-) {
-    if envelope.kind() != Kind::User {
-        return system::<S>(proc, envelope, cx, run);
-    }
-    run.handling(proc, envelope.table());
-    let handled = proc.handled.load(Ordering::Relaxed).wrapping_add(1);
-    proc.handled.store(handled, Ordering::Relaxed);
-    // SAFETY: under RUN.
-    if unsafe { (*body).rare.as_ref().is_some_and(|r| r.idle.is_some()) } {
-        // SAFETY: as above.
-        unsafe { cancel_idle_timeout::<S>(proc, body) };
-        update_held::<S>(proc, body);
-    }
-    if proc.has(DEBUGGED) {
-        sys::debug::message_in(proc, envelope.type_name());
-    }
-    let handle = envelope.table().handle.or_else(|| info::find::<S>(envelope.type_id()));
-    let Some(handle) = handle else {
-        report::unhandled(proc, envelope.type_name());
-        proc.message_handled();
-        return drop_message(envelope);
-    };
-    let timed = proc.has(SLOW) && handled % 16 == 0;
-    let begin = if timed { Some(proc.node.now()) } else { None };
-    let (_, mut payload) = envelope.into_parts();
-    // SAFETY: the handler belongs to this payload and this kind of server; we hold RUN; the payload is not used again.
-    unsafe { handle(&mut payload, proc, cx) };
-    if let Some(begin) = begin {
-        direct::probe(proc, proc.node.now() - begin);
-        update_held::<S>(proc, body);
-    }
-    proc.message_handled();
-}
-
-fn drop_message(envelope: Envelope) {
-    panic::drop_quietly("a message", envelope);
-}
-
-/// Handles what is not the program's own message.
-#[cold]
-fn system<S: GenServer>(proc: &Proc, envelope: Envelope, cx: &mut Context<'_>, run: &RunCx<'_>) {
-    // SAFETY: under RUN.
-    let body = unsafe { body::<S>(proc) };
-    let envelope = match envelope.downcast::<ParentExit>() {
-        // SAFETY: under RUN, no handler is being polled.
-        Ok(ParentExit(reason)) => return unsafe { (*body).cx.marks.more() }.stop = Some(reason),
-        Err(envelope) => envelope,
-    };
-    let envelope = match envelope.downcast::<StopRequest>() {
-        // SAFETY: as above.
-        Ok(StopRequest(reason)) => return unsafe { (*body).cx.marks.more() }.stop = Some(reason),
-        Err(envelope) => envelope,
-    };
-    let envelope = match envelope.downcast::<ReaderFailed>() {
-        Ok(ReaderFailed { reason, withheld }) => {
-            // SAFETY: as above.
-            let more = unsafe { (*body).cx.marks.more() };
-            more.stop.get_or_insert(reason);
-            more.after.push(withheld);
-            return;
-        },
-        Err(envelope) => envelope,
-    };
-    let envelope = match envelope.downcast::<Idle>() {
-        Ok(Idle(seq)) => {
-            // SAFETY: as above.
-            let due = unsafe { (*body).rare.as_mut() }
-                .and_then(|r| if r.idle_seq == seq { r.idle.take() } else { None });
-            if let Some((_, make)) = due {
-                update_held::<S>(proc, body);
-                dispatch::<S>(proc, body, make(), cx, run);
-            }
-            return;
-        },
-        Err(envelope) => envelope,
-    };
-    sys::request::serve(proc, envelope, cx);
-    update_held::<S>(proc, body);
-}
-
-unsafe fn discard<S: GenServer>(proc: &Proc) {
+pub(super) unsafe fn discard<S: GenServer>(proc: &Proc) {
     // SAFETY: called once, under RUN, with no reader inside. The frame goes first: it borrows the state.
     unsafe {
         let body = body::<S>(proc);

@@ -114,11 +114,7 @@ impl NodeBuilder {
         };
         let executors =
             if self.simulated { 0 } else { self.executors.unwrap_or_else(|| handle.metrics().num_workers()) };
-        let clock = if self.simulated {
-            Clock::Virtual(tokio::time::Instant::now())
-        } else {
-            Clock::Real(std::time::Instant::now())
-        };
+        let clock = Clock::start(self.simulated);
         let watch = self.watchdog && !self.simulated;
         let index = current::next_index();
         let inner = Arc::new_cyclic(|weak: &std::sync::Weak<NodeInner>| {
@@ -148,7 +144,6 @@ impl NodeBuilder {
                 counters: Counters::default(),
                 down: AtomicBool::new(false),
                 stopping: AtomicBool::new(false),
-                watchdog: watchdog::Handle::default(),
                 executors: Mutex::default(),
             }
         });

@@ -179,16 +179,6 @@ impl Drop for Restore {
     }
 }
 
-/// Makes `proc` the current process until the result is dropped.
-#[inline]
-pub(crate) fn enter_process(proc: &Proc) -> Restore {
-    tls(|t| Restore {
-        node: t.node.replace(proc.pid.node_index()),
-        proc: t.proc.replace(Some(proc.ptr())),
-        in_place: t.in_place.replace(true),
-    })
-}
-
 /// Makes `index` the current node, with no process, until the result is dropped.
 pub(crate) fn enter_node(index: u32, in_place: bool) -> Restore {
     tls(|t| Restore {

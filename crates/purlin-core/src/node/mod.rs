@@ -67,7 +67,6 @@ pub(crate) struct Counters {
     pub(crate) unhandled: AtomicU64,
     pub(crate) dropped: AtomicU64,
     pub(crate) dead_letters: AtomicU64,
-    pub(crate) direct_calls: AtomicU64,
     pub(crate) queued_calls: AtomicU64,
     pub(crate) long_polls: AtomicU64,
 }
@@ -84,7 +83,6 @@ pub(crate) struct NodeInner {
     pub(crate) down: AtomicBool,
     /// Set when an orderly stop begins: nothing is spawned at the top any more.
     pub(crate) stopping: AtomicBool,
-    pub(crate) watchdog: crate::rt::watchdog::Handle,
     executors: crate::sync::Mutex<Vec<tokio::task::JoinHandle<()>>>,
 }
 

@@ -50,7 +50,12 @@ fn crash(proc: &Proc, reason: &ExitReason, handled: u32) {
         })
     };
     let last = proc.last_message().unwrap_or("none");
-    let client = proc.extra.lock().as_ref().and_then(|e| e.client).map_or_else(|| "none".to_owned(), |pid| pid.to_string());
+    let client = proc
+        .extra
+        .lock()
+        .as_ref()
+        .and_then(|e| e.client)
+        .map_or_else(|| "none".to_owned(), |pid| pid.to_string());
     let backtrace =
         reason.panic_info().and_then(|p| p.backtrace.as_ref()).map(|b| format!("\n{b}")).unwrap_or_default();
     tracing::error!(
@@ -115,7 +120,7 @@ pub(crate) fn rejected(proc: &Proc, rejected: Rejected) {
                 )
             });
             return;
-        }
+        },
         Rejected::Full(envelope) => (envelope, "drop_newest"),
         Rejected::Evicted(envelope) => (envelope, "drop_oldest"),
     };

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use crate::mailbox::envelope::MsgTable;
 use crate::node::current::{Tls, tls};
 use crate::process::cell::{Proc, ProcRef, SPAN};
+use crate::process::pid::Pid;
 use crate::process::report;
 use crate::rt::sched::Record;
 
@@ -37,6 +38,11 @@ impl RunCx<'_> {
 #[inline]
 pub(crate) fn packed(proc: &Proc) -> u64 {
     (u64::from(proc.pid().serial()) << 32) | u64::from(proc.pid().id())
+}
+
+/// The pid that [`packed`] made a word of, for a process of the same node as `proc`.
+pub(crate) fn unpack(proc: &Proc, packed: u64) -> Pid {
+    Pid::from_parts(proc.pid().node_index(), packed as u32, (packed >> 32) as u32)
 }
 
 /// Runs a process that was popped from a run queue.

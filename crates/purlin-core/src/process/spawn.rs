@@ -9,8 +9,8 @@ use crate::process::cell::{BOUNDED, NewProc, OWNS, Proc, ProcRef, ProcTable, SIM
 use crate::process::extra::Extra;
 use crate::process::lineage::Lineage;
 use crate::process::pid::{MonitorRef, Pid};
-use crate::process::report;
 use crate::process::relations::{self, MonitorTarget, Relations, WatchOptions};
+use crate::process::report;
 use crate::process::word::{BUSY, SCHED, WOKEN};
 use crate::telemetry::{Metadata, events};
 
@@ -102,7 +102,10 @@ pub(crate) fn create<B>(
     };
     report::open_span(&proc);
     node.telemetry().execute_with(events::PROCESS_SPAWN, || {
-        let metadata = Metadata::new().with("pid", proc.pid()).with("type", (proc.table.type_name)()).with_some("parent", proc.parent());
+        let metadata = Metadata::new()
+            .with("pid", proc.pid())
+            .with("type", (proc.table.type_name)())
+            .with_some("parent", proc.parent());
         ([("processes", (node.stats().processes as u64).into())], metadata)
     });
     Ok(Spawned { proc, monitor })

@@ -32,6 +32,15 @@ pub(crate) enum Clock {
 }
 
 impl Clock {
+    /// Starts now.
+    pub(crate) fn start(simulated: bool) -> Clock {
+        if simulated {
+            Clock::Virtual(tokio::time::Instant::now())
+        } else {
+            Clock::Real(std::time::Instant::now())
+        }
+    }
+
     #[inline]
     pub(crate) fn now(&self) -> Duration {
         match self {

@@ -184,9 +184,7 @@ impl Sched {
     fn has_work(&self) -> bool {
         match &self.simulated {
             Some(simulated) => !simulated.lock().ready.is_empty(),
-            None => {
-                !self.injector.is_empty() || self.workers.iter().any(|w| w.ring.len() != 0)
-            },
+            None => !self.injector.is_empty() || self.workers.iter().any(|w| !w.ring.is_empty()),
         }
     }
 
@@ -217,7 +215,7 @@ impl Worker {
             0 => {
                 self.slice_end.store(now + SLICE.as_nanos() as u64, Ordering::Relaxed);
                 false
-            }
+            },
             end => now >= end,
         }
     }
@@ -256,10 +254,7 @@ impl Executor {
                 continue;
             };
             // More waits than this executor can start at once: let an idle one help.
-            if tick == 0
-                && sched.workers.len() > 1
-                && (me.ring.len() > 0 || !sched.injector.is_empty())
-            {
+            if tick == 0 && sched.workers.len() > 1 && (me.ring.len() > 0 || !sched.injector.is_empty()) {
                 sched.wake_one();
             }
             // SAFETY: popped from a run queue: scheduled, hence alive and kept by the process table.

@@ -18,10 +18,6 @@ const COUNT: Duration = Duration::from_millis(1);
 const LOG: Duration = Duration::from_millis(10);
 const ALARM: Duration = Duration::from_millis(100);
 
-/// Marks that a node has a watchdog.
-#[derive(Default)]
-pub(crate) struct Handle;
-
 /// What the executor was seen doing.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Sample {

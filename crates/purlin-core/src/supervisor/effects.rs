@@ -102,22 +102,18 @@ pub(crate) async fn stop_all<S: GenServer>(cx: &mut Cx<S>, plan: StopPlan) -> Ve
     }
     for (limit, group) in groups {
         let deadline = begin + limit;
-        let mut late = false;
         for (child, proc) in group {
-            if !late {
-                match wait_within(&proc, deadline.saturating_sub(node.now())).await {
-                    Some(reason) => {
-                        let reason = final_reason(&proc, reason);
-                        results.push((child, Ended { reason, killed: false, took: node.now() - begin }));
-                        continue;
-                    },
-                    None => late = true,
-                }
+            // When the time of the group is over, this only looks whether the rest have ended.
+            match wait_within(&proc, deadline.saturating_sub(node.now())).await {
+                Some(reason) => {
+                    let reason = final_reason(&proc, reason);
+                    results.push((child, Ended { reason, killed: false, took: node.now() - begin }));
+                },
+                None => {
+                    exit::kill(&proc);
+                    killed.push((child, proc, true));
+                },
             }
-            // The time of the whole group is over. Those that have ended are no worse for a kill.
-            let alive = proc.word.is_alive();
-            exit::kill(&proc);
-            killed.push((child, proc, alive));
         }
     }
     for (child, proc, in_vain) in patient.into_iter().map(|(child, proc)| (child, proc, false)).chain(killed)

@@ -226,12 +226,6 @@ impl<T> Children<T> {
         self.list.get(&key).and_then(|child| child.start.as_ref())
     }
 
-    /// A child's status; `None` if it has been removed.
-    #[cfg(test)]
-    pub(crate) fn status(&self, key: ChildKey) -> Option<ChildStatus> {
-        self.list.get(&key).map(|child| child.status.into())
-    }
-
     /// The child as a report names it; `None` if it has been removed.
     pub(crate) fn offender(&self, key: ChildKey) -> Option<Offender> {
         self.list.get(&key).map(Child::offender)

@@ -138,8 +138,18 @@ impl Timers {
                     forget(&mut state.owned, owner, *key);
                 }
             }
-            let next = state.wheel.next_deadline();
+            let next = match state.wheel.next_deadline() {
+                // The driver was woken for a timer that is off by now. It sleeps until then all the same: the next timers, most of them
+                // deadlines of calls that will be answered long before, then need not wake it again.
+                next if state.armed != u64::MAX && state.armed > now => {
+                    Some(next.map_or(state.armed, |n| n.min(state.armed)))
+                },
+                next => next,
+            };
             state.armed = next.unwrap_or(u64::MAX);
+            if state.wheel.is_empty() {
+                state.wheel.shrink();
+            }
             if !state.driver.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
                 state.driver = Some(cx.waker().clone());
             }

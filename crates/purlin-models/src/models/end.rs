@@ -57,7 +57,11 @@ pub fn a_kill_beside_a_stop_ends_the_server_once() {
         let killing = world.spawn(move || kill(&killed));
         let sent = server.send_to_do(1, Act::Stop(ExitReason::Shutdown)).is_ok();
         if !sent {
-            assert_eq!(server.mailbox.exit_reason(), Some(ExitReason::Killed), "known once the mailbox is closed");
+            assert_eq!(
+                server.mailbox.exit_reason(),
+                Some(ExitReason::Killed),
+                "known once the mailbox is closed"
+            );
         }
         world.run();
         killing.join().unwrap();

@@ -100,7 +100,11 @@ impl<const WORKERS: usize> Sched<WORKERS> {
 }
 
 /// A thread that is an executor. (Not the model's first one, which waits for the others and must not be unparked meanwhile.)
-fn executor<const WORKERS: usize>(sched: &Arc<Sched<WORKERS>>, me: usize, total: usize) -> thread::JoinHandle<()> {
+fn executor<const WORKERS: usize>(
+    sched: &Arc<Sched<WORKERS>>,
+    me: usize,
+    total: usize,
+) -> thread::JoinHandle<()> {
     let sched = sched.clone();
     thread::spawn(move || sched.work(me, total, |_| ()))
 }

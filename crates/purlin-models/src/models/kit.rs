@@ -23,9 +23,7 @@ use crate::process::pid::Pid;
 use crate::process::relations::{Down, Exit};
 use crate::process::run::RunCx;
 use crate::process::signal;
-use crate::process::word::{
-    BUSY, DEAD, EXITING, QUEUED, READERS, RUN, SCHED, SIGNAL, WOKEN,
-};
+use crate::process::word::{BUSY, DEAD, EXITING, QUEUED, READERS, RUN, SCHED, SIGNAL, WOKEN};
 
 /// What a suspended handler waits for: a number of events, counted without any ordering of its own, so that only the state word can
 /// make them visible.
@@ -233,7 +231,10 @@ impl World {
                 assert_eq!(word & BUSY != 0, waiting, "BUSY is wrong: {word:#x}");
                 assert_eq!(word & QUEUED != 0, outer + inner > 0, "QUEUED is wrong: {word:#x}");
             }
-            assert!(waiting || (outer, inner) == (0, 0), "{outer} + {inner} messages are forgotten: {word:#x}");
+            assert!(
+                waiting || (outer, inner) == (0, 0),
+                "{outer} + {inner} messages are forgotten: {word:#x}"
+            );
         }
     }
 

@@ -72,6 +72,23 @@ pub fn the_last_reader_out_sees_to_a_message() {
     });
 }
 
+/// A message and a wake-up beside the last reader out: whoever schedules the server, only one does (the kit asserts it).
+pub fn the_last_reader_out_and_a_late_poster_schedule_once() {
+    check(3, || {
+        let world = World::new();
+        let server = world.plain();
+        let (read, woken) = (server.clone(), server.clone());
+        let reading = world.spawn(move || read.read());
+        let waking = world.spawn(move || woken.wake());
+        assert!(server.send(1));
+        world.run();
+        reading.join().unwrap();
+        waking.join().unwrap();
+        world.settle(&[&server]);
+        assert_eq!(server.done(), [1]);
+    });
+}
+
 /// A reader that finds a message in the mailbox stays out, so that writers are not starved.
 pub fn a_reader_never_sees_the_state_before_its_own_message() {
     check(3, || {
@@ -107,7 +124,10 @@ pub fn a_caller_that_leaves_sees_to_a_message() {
         world.settle(&[&server]);
         let done = server.done();
         assert_eq!(done.len(), 2 + usize::from(called));
-        assert_in_order(&done.into_iter().filter(|n| *n > 1).map(|n| n + 18).collect::<Vec<_>>(), &[&[20, 21]]);
+        assert_in_order(
+            &done.into_iter().filter(|n| *n > 1).map(|n| n + 18).collect::<Vec<_>>(),
+            &[&[20, 21]],
+        );
     });
 }
 
