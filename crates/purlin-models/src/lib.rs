@@ -9,10 +9,15 @@
 //! | `sync.rs` | stands in for purlin-core's `sync.rs`: the same names, loom's types |
 //! | `call.rs`, `process.rs`, `rt.rs`, and `mailbox` below | include purlin-core's files under the same module paths |
 //! | `call/slot_pool.rs`, `process/table_page.rs` | stand-ins for the parts that deal with memory |
-//! | `node.rs`, `gen_server.rs`, `sys.rs`, small modules in `process.rs` | stand-ins for what the included files name and no protocol needs |
+//! | `node.rs`, `gen_server.rs`, `sys.rs`, small modules in `process.rs` | stand-ins for what the included files name |
 //! | `models/kit.rs` | processes for models: the activation loop of a server, calls in place, checks at the end |
 //! | `models/<what>.rs` | the models, one public function each, named by what it shows |
 //! | `tests/models.rs` | the list of tests, one per model |
+//!
+//! A kernel file that is included may name only what its stand-in here has; the compiler says what is missing.
+//!
+//! A model proves something only if it fails when the protocol is broken: whoever adds one breaks the protocol on purpose (a weaker
+//! ordering, a look left out, a step moved out of the lock) and sees it fail first.
 //!
 //! To add a protocol: include its file in the module file of its folder, write `models/<what>.rs`, list the functions in
 //! `tests/models.rs` (a test there fails if one is forgotten). Run with `cargo test --release -p purlin-models`.

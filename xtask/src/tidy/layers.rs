@@ -172,17 +172,17 @@ mod tests {
     #[test]
     fn several_names_from_one_module_on_one_line_are_one_finding() {
         assert_eq!(
-            core("rt/sim.rs", "use crate::mailbox::{Envelope, Mailbox};\nuse crate::mailbox::Bound;\n").len(),
+            core("rt/sim.rs", "use crate::registry::{Entries, Keys};\nuse crate::registry::Key;\n").len(),
             2
         );
     }
 
     #[test]
     fn every_way_to_write_the_path_is_found() {
-        assert_eq!(core("rt/sim.rs", "fn f() { crate::mailbox::new() }\n").len(), 1);
-        assert_eq!(core("rt/sim.rs", "use super::super::mailbox::Mailbox;\n").len(), 1);
-        assert_eq!(core("rt.rs", "use super::mailbox;\n").len(), 1);
-        assert_eq!(core("rt/mod.rs", "use super::mailbox::*;\n").len(), 1);
+        assert_eq!(core("rt/sim.rs", "fn f() { crate::supervisor::new() }\n").len(), 1);
+        assert_eq!(core("rt/sim.rs", "use super::super::supervisor::Supervisor;\n").len(), 1);
+        assert_eq!(core("rt.rs", "use super::supervisor;\n").len(), 1);
+        assert_eq!(core("rt/mod.rs", "use super::supervisor::*;\n").len(), 1);
         assert_eq!(core("sys/mod.rs", "use crate::Supervisor;\n").len(), 1);
         assert_eq!(core("sys/mod.rs", "fn f(c: crate::ChildSpec) {}\n").len(), 1);
     }
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_core_layers_have_the_order_of_the_architecture() {
-        let order = ["rt", "mailbox", "process", "sys", "gen_server", "supervisor", "registry"];
+        let order = ["rt", "gen_server", "supervisor", "registry"];
         for (index, from) in order.iter().enumerate() {
             assert!(
                 order[..index].iter().all(|below| reach(from).contains(below)),

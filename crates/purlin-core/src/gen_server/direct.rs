@@ -119,7 +119,7 @@ pub(crate) fn enter(proc: &Proc, read: bool, entered: &mut Entered) -> Gate {
         entered.caller = t.caller.replace(packed_caller);
         let handled = proc.handled.load(Ordering::Relaxed).wrapping_add(1);
         proc.handled.store(handled, Ordering::Relaxed);
-        if handled % SAMPLE == 0 && !proc.has(SIMULATED) {
+        if handled.is_multiple_of(SAMPLE) && !proc.has(SIMULATED) {
             entered.begin = proc.node.now().as_nanos() as u64;
         }
     }

@@ -180,11 +180,12 @@ fn leave_after_init<S: GenServer>(proc: &Proc, body: *mut Server<S>) -> Option<P
 /// # Safety
 /// Under RUN; `body` is the process's.
 unsafe fn go_on<S: GenServer>(proc: &Proc, body: *mut Server<S>, cx: &mut Context<'_>) -> Step {
-    // SAFETY (whole function): under RUN, field by field; the frame in `pending` borrows `state` and `cx`, which are not touched while
+    // SAFETY: (the whole function) under RUN, field by field; the frame in `pending` borrows `state` and `cx`, which are not touched while
     // it is polled.
     unsafe {
         let marks = &raw mut (*body).cx.marks;
-        let Some(frame) = &mut *(&raw mut (*body).pending) else { return Step::Again };
+        let pending = &raw mut (*body).pending;
+        let Some(frame) = &mut *pending else { return Step::Again };
         let polled = panic::catch_counted(|| frame.poll(cx, marks));
         let outcome = match polled {
             Ok(Poll::Pending) => return Step::Wait,
@@ -219,7 +220,7 @@ unsafe fn go_on<S: GenServer>(proc: &Proc, body: *mut Server<S>, cx: &mut Contex
 /// As for [`go_on`], with no frame pending.
 #[cold]
 unsafe fn apply_marks<S: GenServer>(proc: &Proc, body: *mut Server<S>, cx: &mut Context<'_>) -> Step {
-    // SAFETY (whole function): under RUN, and no handler is being polled.
+    // SAFETY: (the whole function) under RUN, and no handler is being polled.
     unsafe {
         let marks = &mut (*body).cx.marks;
         let Some(more) = marks.more.as_deref_mut() else {
@@ -285,12 +286,13 @@ unsafe fn begin_terminate<S: GenServer>(
     reason: ExitReason,
     cx: &mut Context<'_>,
 ) -> Step {
-    // SAFETY (whole function): the caller holds RUN, and no frame is pending.
+    // SAFETY: (the whole function) the caller holds RUN, and no frame is pending.
     unsafe {
         (*body).phase = Phase::Terminating;
         (*body).reason = Some(reason);
         proc.word.update(0, BUSY);
-        let Some(reason) = &*(&raw const (*body).reason) else { unreachable!("set just above") };
+        let kept = &raw const (*body).reason;
+        let Some(reason) = &*kept else { unreachable!("set just above") };
         if !(*body).has_state {
             return Step::Finish(reason.clone());
         }
@@ -371,7 +373,7 @@ fn dispatch<S: GenServer>(
         proc.message_handled();
         return drop_message(envelope);
     };
-    let timed = proc.has(SLOW) && handled % 16 == 0;
+    let timed = proc.has(SLOW) && handled.is_multiple_of(16);
     let begin = if timed { Some(proc.node.now()) } else { None };
     let (_, mut payload) = envelope.into_parts();
     // SAFETY: the handler belongs to this payload and this kind of server; we hold RUN; the payload is not used again.

@@ -188,7 +188,8 @@ pub(crate) unsafe fn boot<S: GenServer>(proc: &Proc, args: S::Args) {
     unsafe {
         let body = body::<S>(proc);
         (*body).cx.attach(proc);
-        let own = &mut *(&raw mut (*body).cx);
+        let own = &raw mut (*body).cx;
+        let own = &mut *own;
         // `init` may be a plain function that returns a future: what it does before that is user code too.
         match panic::catch(|| S::init(args, own)) {
             Ok(future) => {

@@ -52,7 +52,8 @@ thread_local! {
 
 /// The intern table of nodes, the one thing that nodes share: index → node, and which tokio runtime it is on. Entries go when their
 /// node goes; indices are never used twice.
-static NODES: RwLock<Option<HashMap<u32, (Weak<NodeInner>, tokio::runtime::Id)>>> = RwLock::new(None);
+static NODES: RwLock<Option<Nodes>> = RwLock::new(None);
+type Nodes = HashMap<u32, (Weak<NodeInner>, tokio::runtime::Id)>;
 static NEXT: AtomicU32 = AtomicU32::new(1);
 /// Changes whenever `NODES` does.
 static VERSION: AtomicU64 = AtomicU64::new(1);

@@ -21,11 +21,12 @@ static HOOK: Once = Once::new();
 
 /// Installs the hook; refuses a program whose panics cannot be caught.
 pub(crate) fn install() {
-    assert!(
-        cfg!(panic = "unwind"),
-        "Purlin needs `panic = \"unwind\"`: with `panic = \"abort\"` the first panic of any process would end the whole program. \
+    if !cfg!(panic = "unwind") {
+        panic!(
+            "Purlin needs `panic = \"unwind\"`: with `panic = \"abort\"` the first panic of any process would end the whole program. \
          Remove the setting from the profile in Cargo.toml."
-    );
+        );
+    }
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {

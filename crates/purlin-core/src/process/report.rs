@@ -35,7 +35,7 @@ fn crash(proc: &Proc, reason: &ExitReason, handled: u32) {
     // SAFETY: the caller holds RUN. The status is user code; its panic must not mask the crash.
     let state = panic::catch(|| unsafe { (proc.table.status)(proc) })
         .unwrap_or_else(|_| "format_status panicked".to_owned());
-    let queued = proc.mailbox.lock().queue.len() + proc.runner.with(|r| unsafe_len(r));
+    let queued = proc.mailbox.lock().queue.len() + proc.runner.with(unsafe_len);
     let mut ancestors = String::new();
     for (pid, name) in proc.lineage.iter().flat_map(|l| l.ancestors()) {
         let _ = match name {

@@ -254,7 +254,7 @@ impl Executor {
                 continue;
             };
             // More waits than this executor can start at once: let an idle one help.
-            if tick == 0 && sched.workers.len() > 1 && (me.ring.len() > 0 || !sched.injector.is_empty()) {
+            if tick == 0 && sched.workers.len() > 1 && (!me.ring.is_empty() || !sched.injector.is_empty()) {
                 sched.wake_one();
             }
             // SAFETY: popped from a run queue: scheduled, hence alive and kept by the process table.
@@ -266,7 +266,7 @@ impl Executor {
             } else {
                 tick >= ACTIVATIONS
                     || !tokio::task::coop::has_budget_remaining()
-                    || (tick % 16 == 0 && me.slice_over(node.rt.now()))
+                    || (tick.is_multiple_of(16) && me.slice_over(node.rt.now()))
             };
             if give_way {
                 cx.waker().wake_by_ref();

@@ -294,7 +294,7 @@ pub async fn log_keeping(pid: Pid, n: usize) -> Result<(), SysError> {
     ask_pid(pid, move |proc| {
         debugging(proc, |debug| {
             let events = debug.log.take().map_or_else(VecDeque::new, |l| l.events);
-            debug.log = (n > 0).then(|| Log { keep: n, events });
+            debug.log = (n > 0).then_some(Log { keep: n, events });
         });
     })
     .await
