@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use purlin_core::gen_server::Accepts;
 use purlin_core::*;
 
 use crate::held::Held;
@@ -14,6 +15,10 @@ pub(crate) struct Worker {
     pub(crate) seen: u64,
     /// What happens at the end.
     pub(crate) end: End,
+    /// The last number that each client has sent, by client.
+    last: Vec<(u64, u64)>,
+    /// Numbers that were not larger than the one before from the same client.
+    disorder: u64,
 }
 
 /// What a worker does when it ends.
@@ -62,7 +67,7 @@ impl GenServer for Worker {
                 (held, End::Quietly)
             },
         };
-        Ok(Worker { held, seen: 0, end })
+        Ok(Worker { held, seen: 0, end, last: Vec::new(), disorder: 0 })
     }
 
     async fn terminate(&mut self, _: &ExitReason, _: &mut Cx<Self>) {
@@ -79,8 +84,6 @@ impl GenServer for Worker {
         table.info::<Note, _>();
     }
 }
-
-use purlin_core::gen_server::Accepts;
 
 impl Drop for Worker {
     fn drop(&mut self) {
@@ -259,13 +262,41 @@ impl HandleCall<Chain> for Worker {
     async fn handle_call(
         &mut self,
         Chain(mut rest, held): Chain,
-        cx: &mut Cx<Self>,
+        _: &mut Cx<Self>,
     ) -> Result<Held, CallError> {
         match rest.pop() {
-            Some(next) if next.pid() == cx.pid() => next.call(Chain(rest, held)).await?,
             Some(next) => next.call(Chain(rest, held)).await?,
             None => Ok(held),
         }
+    }
+}
+
+impl Worker {
+    fn mark(&mut self, client: u64, number: u64) {
+        match self.last.iter_mut().find(|(of, _)| *of == client) {
+            Some((_, last)) => {
+                self.disorder += u64::from(number <= *last);
+                *last = number;
+            },
+            None => self.last.push((client, number)),
+        }
+    }
+}
+
+/// A number of a client's, larger than all before: messages arrive in order, and once. The answer is how many did not.
+pub(crate) struct Mark(pub(crate) u64, pub(crate) u64);
+impl HandleCall<Mark> for Worker {
+    type Reply = u64;
+
+    async fn handle_call(&mut self, Mark(client, number): Mark, _: &mut Cx<Self>) -> u64 {
+        self.mark(client, number);
+        self.disorder
+    }
+}
+
+impl HandleCast<Mark> for Worker {
+    async fn handle_cast(&mut self, Mark(client, number): Mark, _: &mut Cx<Self>) {
+        self.mark(client, number);
     }
 }
 

@@ -63,8 +63,10 @@ fn count_and_compare(bless: bool) -> Result<ExitCode, String> {
     }
     let file = root.join(COUNTS);
     if bless {
+        // Without a file, or with one that cannot be read, everything is new.
+        let before = read(&file).and_then(|text| parse(&text)).map(|(_, counts)| counts).unwrap_or_default();
         fs::write(&file, render(&pinned, &counts)).map_err(|error| format!("{COUNTS}: {error}"))?;
-        print!("{}", table(&compare(&counts, &counts)));
+        print!("{}", table(&compare(&before, &counts)));
         println!("written to {COUNTS}");
         return Ok(ExitCode::SUCCESS);
     }

@@ -110,7 +110,14 @@ async fn run(command: Command) -> Result<ExitCode, Error> {
                 seed: args.seed,
                 lying_receiver: args.lying_receiver,
             };
-            let agree = demo::run(options).await?;
+            let agree = tokio::select! {
+                // First: the same signal makes `#[purlin::main]` stop the processes.
+                biased;
+                () = serve::asked_to_stop()? => {
+                    return Err("stopped by a signal before the books could be compared".into());
+                },
+                agree = demo::run(options) => agree?,
+            };
             Ok(if agree { ExitCode::SUCCESS } else { ExitCode::from(BOOKS_DIFFER) })
         },
         Command::Serve { config } => {

@@ -35,7 +35,7 @@ pub(crate) async fn run(path: &Path) -> Result<(), Box<dyn Error + Send + Sync>>
 
 /// Becomes ready when the program is asked to end.
 #[cfg(unix)]
-fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
+pub(crate) fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
@@ -48,7 +48,7 @@ fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
 
 /// Becomes ready when the program is asked to end.
 #[cfg(not(unix))]
-fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
+pub(crate) fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
     Ok(async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;

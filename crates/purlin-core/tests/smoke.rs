@@ -83,7 +83,7 @@ fn the_whole_story_on_both_call_paths() {
                 tokio::spawn(node.scope(async {
                     story().await;
                     let p = process::spawn(async |_: Mailbox<()>| story().await);
-                    assert_eq!(process::wait(p.pid()).await, ExitReason::Normal);
+                    assert_eq!(p.wait().await, ExitReason::Normal);
                 }))
                 .await
                 .unwrap();

@@ -9,7 +9,7 @@
 //! | `sync.rs` | stands in for purlin-core's `sync.rs`: the same names, loom's types |
 //! | `call.rs`, `process.rs`, `rt.rs`, and `mailbox` below | include purlin-core's files under the same module paths |
 //! | `call/slot_pool.rs`, `process/table_page.rs` | stand-ins for the parts that deal with memory |
-//! | `node.rs`, `gen_server.rs`, `sys.rs`, small modules in `process.rs` | stand-ins for what the included files name |
+//! | `node.rs`, `sys.rs`, small modules in `process.rs` | stand-ins for what the included files name |
 //! | `models/kit.rs` | processes for models: the activation loop of a server, calls in place, checks at the end |
 //! | `models/<what>.rs` | the models, one public function each, named by what it shows |
 //! | `tests/models.rs` | the list of tests, one per model |
@@ -25,7 +25,6 @@
 #![allow(unsafe_code, reason = "the protocols handle raw memory, and the models play their callers")]
 
 mod call;
-mod gen_server;
 #[allow(dead_code, missing_docs, unreachable_pub)]
 #[path = "../../purlin-core/src/mailbox/mod.rs"]
 mod mailbox;

@@ -66,6 +66,7 @@ pub(crate) mod run {
     use std::marker::PhantomData;
 
     use crate::process::cell::Proc;
+    use crate::process::pid::Pid;
 
     /// Models need nothing of the executor's.
     pub(crate) struct RunCx<'a>(PhantomData<&'a ()>);
@@ -78,6 +79,10 @@ pub(crate) mod run {
 
     pub(crate) fn packed(proc: &Proc) -> u64 {
         (u64::from(proc.pid().serial()) << 32) | u64::from(proc.pid().id())
+    }
+
+    pub(crate) fn unpack(proc: &Proc, packed: u64) -> Pid {
+        Pid::from_parts(proc.pid().node_index(), packed as u32, (packed >> 32) as u32)
     }
 }
 

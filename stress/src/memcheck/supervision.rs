@@ -157,7 +157,7 @@ pub(super) async fn registries(_: Mailbox<AnyMsg>) {
         assert_eq!(unique.keys(members[4].pid()).expect("it runs"), ["key 4"]);
         assert_eq!(unique.values("key 4", members[4].pid()).expect("it runs").len(), 1);
         for (i, member) in members.iter().enumerate() {
-            if (i as u64 + round) % 3 == 0 {
+            if (i as u64 + round).is_multiple_of(3) {
                 process::exit(member.pid(), ExitReason::Kill);
             } else {
                 member.send(held(1));

@@ -52,11 +52,11 @@ impl Drop for Waits {
     }
 }
 
-/// Publishes for the time of a call in place, which cannot overlap with another call's start; returns what to put back.
+/// Publishes for the time of a call in place; returns what to put back. Something else may be waited for already, in another branch.
 #[inline]
 pub(crate) fn publish_in_place(me: &Proc, target: &Proc) -> u64 {
     let before = me.waits_on.load(Ordering::Relaxed);
-    me.waits_on.store(edge(me, target), Ordering::Release);
+    me.waits_on.store(if before == 0 { edge(me, target) } else { UNKNOWN }, Ordering::Release);
     before
 }
 
@@ -83,6 +83,10 @@ pub(crate) fn release(caller: u64) {
 /// An edge is published with Release and read with Acquire, so that who sees it sees taken back, at the second walk, whatever its
 /// publisher had answered before.
 pub(crate) fn find(node: &Node, me: &Proc, target: &Proc) -> Option<Vec<Pid>> {
+    if me.waits_on.load(Ordering::Relaxed) != edge(me, target) {
+        // Another branch of it waits for something else.
+        return None;
+    }
     fence(Ordering::SeqCst);
     let cycle = walk(node, me, target)?;
     fence(Ordering::SeqCst);

@@ -208,9 +208,7 @@ fn later<S: GenServer, M, R: Send + 'static>(
     cx: &mut Context<'_>,
 ) -> Poll<Result<R, CallError>> {
     let waits = if waiter.is_deferred() { None } else { cycle::publish(proc) };
-    if let Some(cycle) = cycle_of(waits.as_ref(), proc) {
-        return Poll::Ready(Err(this.error(CallErrorKind::Deadlock(cycle), Some(proc))));
-    }
+    let cycle = cycle_of(waits.as_ref(), proc);
     let since = proc.node.now();
     this.waiting = Some(Box::new(Waiting {
         waiter: Some(waiter),
@@ -220,7 +218,17 @@ fn later<S: GenServer, M, R: Send + 'static>(
         since,
         to_send: false,
     }));
-    this.poll_waiting(cx)
+    let polled = this.poll_reply(cx);
+    // The answer is looked for after the walk: if it is there, it may have been given before this wait was published, and the server has
+    // gone on to call the caller since. That is no ring.
+    match cycle {
+        Some(cycle) if polled.is_pending() => {
+            let error = this.error(CallErrorKind::Deadlock(cycle), Some(proc));
+            this.waiting = None;
+            Poll::Ready(Err(error))
+        },
+        _ => polled,
+    }
 }
 
 /// The cycle that a wait just published would close.

@@ -14,7 +14,7 @@ use crate::process::report;
 use crate::sync::Ordering;
 
 /// A cast that did not get into the mailbox, with the message.
-#[derive(PartialEq, Eq, Debug)]
+#[derive(PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryCastError<M> {
     /// The mailbox is full.
@@ -41,7 +41,17 @@ impl<M> fmt::Display for TryCastError<M> {
     }
 }
 
-impl<M: fmt::Debug> std::error::Error for TryCastError<M> {}
+/// Without the message, which need not be printable.
+impl<M> fmt::Debug for TryCastError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TryCastError::Full(_) => "Full(..)",
+            TryCastError::NoProc(_) => "NoProc(..)",
+        })
+    }
+}
+
+impl<M> std::error::Error for TryCastError<M> {}
 
 #[inline]
 pub(crate) fn cast<S: GenServer, M: CastFor<S, K>, K: 'static>(target: &Target<S>, message: M) {

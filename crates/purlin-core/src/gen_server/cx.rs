@@ -11,7 +11,7 @@ use crate::gen_server::refs::Ref;
 use crate::gen_server::traits::{ContinueFor, GenServer, InfoFor, Monitors, TrapsExits};
 use crate::mailbox::envelope::Envelope;
 use crate::node::Node;
-use crate::process::cell::{Proc, ProcRef, TIMERS, TRAP};
+use crate::process::cell::{CHILD, Proc, ProcRef, TIMERS, TRAP};
 use crate::process::exit_reason::{ExitReason, Term};
 use crate::process::pid::{MonitorRef, Pid};
 use crate::process::relations::{self, Exit, MonitorTarget, WatchOptions};
@@ -72,6 +72,10 @@ unsafe impl<S> Send for ReadCx<S> {}
 // SAFETY: as above.
 unsafe impl<S> Sync for ReadCx<S> {}
 
+// SAFETY: a shared reference leads to the reading half only, which is Sync; the marks are touched through `&mut`, or by the kernel under
+// the run lock.
+unsafe impl<S> Sync for Cx<S> {}
+
 impl<S> Deref for Cx<S> {
     type Target = ReadCx<S>;
     fn deref(&self) -> &ReadCx<S> {
@@ -120,7 +124,7 @@ impl<S: GenServer> ReadCx<S> {
 
     /// The process that started it with `start_link` or under a supervisor; `None` if none did.
     pub fn parent(&self) -> Option<Pid> {
-        self.proc().parent()
+        if self.proc().has(CHILD) { self.proc().parent() } else { None }
     }
 }
 
@@ -171,8 +175,7 @@ impl<S: GenServer> Cx<S> {
         proc.set_flag(TIMERS, true);
         let every = u64::try_from(period.as_millis()).unwrap_or(u64::MAX / 4).clamp(1, u64::MAX / 4);
         let make = std::sync::Arc::new(move || message::info_for::<S, M, K>(message.clone()));
-        let action = Action::Repeat { to: proc.pid(), every, make };
-        proc.node.rt().timers.insert(proc.node.now() + Duration::from_millis(every), action)
+        proc.node.rt().timers.repeat(proc.pid(), proc.node.now(), every, make)
     }
 
     /// Takes a timer off: the time that was left, or `None` if it fired already (its message may be in the mailbox) or is unknown.
@@ -209,11 +212,17 @@ impl<S: GenServer> Cx<S> {
         let removed = relations::demonitor(self.proc(), monitor);
         if !removed {
             let proc = self.proc();
-            proc.runner.with_mut(|r| {
+            let flushed = proc.runner.with_mut(|r| {
                 // SAFETY: a `&mut Cx` exists only inside a handler, which the holder of RUN polls.
                 let inner = unsafe { &mut (*r).inner };
-                inner.retain(|e| e.downcast_ref::<crate::Down>().is_none_or(|d| d.monitor != monitor));
+                let at = inner
+                    .iter()
+                    .position(|e| e.downcast_ref::<crate::Down>().is_some_and(|d| d.monitor == monitor));
+                at.and_then(|at| inner.remove(at))
             });
+            if flushed.is_some() {
+                proc.message_handled();
+            }
         }
         removed
     }

@@ -16,6 +16,7 @@ use crate::gen_server::traits::{CallFor, CastFor, ContinueFor, GenServer, InfoFo
 use crate::mailbox::envelope::{Envelope, HandleFn, Kind, MsgTable, Payload, drop_payload, unpack};
 use crate::node::current::{self, tls};
 use crate::process::cell::Proc;
+use crate::process::panic;
 use crate::process::run;
 
 /// A call in a mailbox.
@@ -191,9 +192,9 @@ pub(crate) fn answer<R: Send + 'static>(flow: Flow<R>, replier: Replier<R>, call
         crate::call::cycle::release(caller);
     }
     match flow {
-        Flow::Reply(reply) if !marks.stopping() => drop(replier.send(reply)),
+        Flow::Reply(reply) if !marks.stopping() => give(replier, reply),
         // Stop with reply: terminate runs first, as in OTP.
-        Flow::Reply(reply) => marks.more().after.push(Box::new(move || drop(replier.send(reply)))),
+        Flow::Reply(reply) => marks.more().after.push(Box::new(move || give(replier, reply))),
         Flow::Later(later) => {
             later.meet(replier);
         },
@@ -213,6 +214,13 @@ pub(crate) fn blame(caller: u64) {
         current::with_current(|me| {
             me.extra.lock().get_or_insert_default().client = Some(run::unpack(me, caller));
         });
+    }
+}
+
+/// Hands over a reply. One that nobody waits for any more vanishes here; its `Drop` is not the server's fault.
+pub(crate) fn give<R: Send>(replier: Replier<R>, reply: R) {
+    if let Err(late) = replier.send(reply) {
+        panic::drop_quietly("a reply that nobody took", late);
     }
 }
 

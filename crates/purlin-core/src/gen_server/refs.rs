@@ -12,11 +12,11 @@ use crate::gen_server::cast::{CastWait, TryCastError};
 use crate::gen_server::message;
 use crate::gen_server::traits::{CallFor, CastFor, Client, GenServer, InfoFor};
 use crate::node::Node;
-use crate::process::api::watching;
 use crate::process::cell::{Proc, ProcRef};
 use crate::process::exit_reason::ExitReason;
 use crate::process::pid::Pid;
-use crate::sys::request::{StopRequest, internal};
+pub use crate::process::stop::StopError;
+use crate::process::stop::stop_proc;
 
 /// Finds a process by something else than a pid or a local name: a registry's key.
 pub(crate) trait Resolve: Send + Sync {
@@ -237,55 +237,6 @@ impl<S: Client> Deref for Name<S> {
     }
 }
 
-/// Why an orderly stop did not go as asked.
-#[derive(Clone, PartialEq, Debug)]
-#[non_exhaustive]
-pub enum StopError {
-    /// There is no such process.
-    NoProc,
-    /// It did not end within the limit; it may still end.
-    Timeout,
-    /// It ended for another reason than the one asked for.
-    Exit(ExitReason),
-    /// A process cannot wait for its own end.
-    CallingSelf,
-}
-
-impl fmt::Display for StopError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StopError::NoProc => f.write_str("no such process"),
-            StopError::Timeout => f.write_str("the process did not stop in time"),
-            StopError::Exit(reason) => write!(f, "the process ended for another reason: {reason}"),
-            StopError::CallingSelf => {
-                f.write_str("a process cannot wait for its own end; use `cx.stop(reason)`")
-            },
-        }
-    }
-}
-
-impl std::error::Error for StopError {}
-
-pub(crate) async fn stop(
-    proc: Option<ProcRef>,
-    reason: ExitReason,
-    limit: Option<Duration>,
-) -> Result<(), StopError> {
-    let proc = proc.ok_or(StopError::NoProc)?;
-    if crate::process::self_pid() == Some(proc.pid()) {
-        return Err(StopError::CallingSelf);
-    }
-    let mut reached = false;
-    let outcome =
-        watching(&proc, limit, || reached = proc.push(internal(StopRequest(reason.clone()))).is_ok()).await;
-    match outcome {
-        None => Err(StopError::Timeout),
-        Some(ExitReason::NoProc) if !reached => Err(StopError::NoProc),
-        Some(actual) if actual == reason => Ok(()),
-        Some(actual) => Err(StopError::Exit(actual)),
-    }
-}
-
 /// The verbs that [`Ref`] and [`Name`] share.
 macro_rules! verbs {
     ($handle:ident) => {
@@ -348,7 +299,7 @@ macro_rules! verbs {
             /// # Errors
             /// See [`StopError`].
             pub async fn stop(&self) -> Result<(), StopError> {
-                stop(self.target.find_ref(), ExitReason::Normal, None).await
+                stop_proc(self.target.find_ref(), ExitReason::Normal, None).await
             }
 
             /// [`stop`](Self::stop) with another reason and a limit.
@@ -356,7 +307,7 @@ macro_rules! verbs {
             /// # Errors
             /// See [`StopError`].
             pub async fn stop_with(&self, reason: ExitReason, limit: Duration) -> Result<(), StopError> {
-                stop(self.target.find_ref(), reason, Some(limit)).await
+                stop_proc(self.target.find_ref(), reason, Some(limit)).await
             }
 
             #[doc(hidden)]

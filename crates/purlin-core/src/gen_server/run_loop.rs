@@ -421,6 +421,11 @@ fn system<S: GenServer>(proc: &Proc, envelope: Envelope, cx: &mut Context<'_>, r
                 .and_then(|r| if r.idle_seq == seq { r.idle.take() } else { None });
             if let Some((_, make)) = due {
                 update_held::<S>(proc, body);
+                proc.message_made();
+                if proc.has(SUSPENDED) {
+                    // SAFETY: as above.
+                    return unsafe { (*runner(proc)).inner.push_back(make()) };
+                }
                 dispatch::<S>(proc, body, make(), cx, run);
             }
             return;

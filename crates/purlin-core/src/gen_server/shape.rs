@@ -176,7 +176,7 @@ impl<R: Send> Later<R> {
             },
             Meeting::Answered(reply) => {
                 drop(meeting);
-                drop(replier.send(reply));
+                crate::gen_server::message::give(replier, reply);
             },
             // The handle was dropped unanswered: so is the call.
             Meeting::Closed | Meeting::Waiting(_) => {
@@ -206,7 +206,7 @@ impl<R> ReplyTo<R> {
             Meeting::Open => *meeting = Meeting::Answered(reply),
             Meeting::Waiting(replier) => {
                 drop(meeting);
-                drop(replier.send(reply));
+                crate::gen_server::message::give(replier, reply);
             },
             Meeting::Answered(_) | Meeting::Closed => {},
         }

@@ -17,8 +17,9 @@ use crate::node::builder::CallPath;
 use crate::node::names::RegisterError;
 use crate::node::{Node, current};
 use crate::process::api::ended;
-use crate::process::cell::{NO_DIRECT, ProcRef, SUPERVISOR};
+use crate::process::cell::{CHILD, NO_DIRECT, ProcRef, SUPERVISOR};
 use crate::process::exit_reason::ExitReason;
+use crate::process::panic;
 use crate::process::pid::{MonitorRef, Pid};
 use crate::process::relations;
 use crate::process::run;
@@ -169,7 +170,7 @@ impl<S: GenServer> Start<S> {
             return Err(StartError::NodeStopping);
         }
         let (waiter, replier) = slot::pair();
-        let mut flags = self.flags;
+        let mut flags = self.flags | if self.link { CHILD } else { 0 };
         if node.0.settings.call_path == CallPath::Queued {
             flags |= NO_DIRECT;
         }
@@ -186,13 +187,19 @@ impl<S: GenServer> Start<S> {
             name: local_name,
             callers: Vec::new(),
         };
-        let spawned = spawn::create(&node, server::table::<S>(), Server::<S>::new(replier), options)
-            .map_err(name_error)?;
+        let spawned = match spawn::create(&node, server::table::<S>(), Server::<S>::new(replier), options) {
+            Ok(spawned) => spawned,
+            Err(error) => {
+                panic::drop_quietly("a server's arguments", self.args);
+                return Err(name_error(error));
+            },
+        };
         let proc = spawned.proc;
         if let Some(Place::Via(via)) = self.name.as_ref().map(Name::place)
             && let Err(error) = via.bind(&proc)
         {
             spawn::abandon(&proc);
+            panic::drop_quietly("a server's arguments", self.args);
             return Err(name_error(error));
         }
         // SAFETY: `create` built it as a server `S` and put it into no run queue.
@@ -210,7 +217,7 @@ impl<S: GenServer> Start<S> {
         } else {
             node.rt().schedule(&proc);
         }
-        let alarm = self.limit.map(|limit| Alarm::at(node.clone(), node.now() + limit));
+        let alarm = self.limit.map(|limit| Alarm::at(node.clone(), node.now().saturating_add(limit)));
         Ok(Waiting { waiter, guard: KillUnlessStarted(Some(proc)), alarm, monitor: spawned.monitor })
     }
 }
@@ -303,14 +310,17 @@ fn name_error(error: RegisterError) -> StartError {
     }
 }
 
-/// A starter that is dropped while `init` runs takes the server with it: nobody would know of it.
+/// A starter that is dropped while `init` runs takes the server with it: nobody would know of it. The link goes first, as for a
+/// start that takes too long.
 struct KillUnlessStarted(Option<crate::process::cell::ProcRef>);
 
 impl Drop for KillUnlessStarted {
     fn drop(&mut self) {
         if let Some(proc) = self.0.take() {
             // The starter gave up; the end of what it gave up must not come back to it over the link.
-            current::with_current(|me| relations::unlink(me, proc.pid()));
+            if let Some(parent) = proc.parent().and_then(|parent| proc.node.lookup(parent)) {
+                relations::unlink(&parent, proc.pid());
+            }
             crate::process::exit::kill(&proc);
         }
     }

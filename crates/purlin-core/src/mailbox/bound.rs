@@ -5,8 +5,8 @@ use std::task::Waker;
 
 /// What a full mailbox does with a user message that arrives.
 ///
-/// Whatever the policy, [`try_cast`](crate::Ref::try_cast) gives the message back, [`cast_wait`](crate::Ref::cast_wait) waits for
-/// room, and signals and `sys` requests are never refused.
+/// [`try_cast`](crate::Ref::try_cast) gives back what does not get in, [`cast_wait`](crate::Ref::cast_wait) waits for room, and signals
+/// and `sys` requests are never refused. (A DOWN, a trapped EXIT and an idle timeout take up room once they are messages.)
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Overflow {
     /// `call` waits for room (its deadline runs meanwhile); a plain `cast` or `send` is dropped, counted and reported.
@@ -78,6 +78,11 @@ impl Bound {
             Overflow::DropOldest => Admission::EvictOldest,
             Overflow::Wait | Overflow::Reject | Overflow::DropNewest => Admission::Refused,
         }
+    }
+
+    /// Counts a message that nobody could refuse.
+    pub(crate) fn made(&mut self) {
+        self.len += 1;
     }
 
     pub(crate) fn len(&self) -> usize {

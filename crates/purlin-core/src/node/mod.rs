@@ -12,7 +12,7 @@
 //!         assert_eq!(mailbox.receive().await, 7);
 //!     });
 //!     echo.send(7u32);
-//!     assert!(purlin_core::process::wait(echo.pid()).await.is_normal());
+//!     assert!(echo.wait().await.is_normal());
 //! }).await;
 //! node.shutdown().await;
 //! # });
@@ -309,7 +309,8 @@ pub(crate) fn closed(rejected: Rejected) -> Option<Envelope> {
     }
 }
 
-/// Asks a process of this node to end, for code that is no process.
-pub(crate) fn exit_from_outside(node: &Node, to: &Proc, reason: ExitReason) {
-    crate::process::exit::send(node.init_pid(), to, reason);
+/// Asks a process of this node to end, as its parent would.
+pub(crate) fn exit_as_parent(node: &Node, to: &Proc, reason: ExitReason) {
+    use crate::process::signal::{AS_PARENT, Signal, send};
+    send(to, Signal::Exit { from: node.init_pid(), reason, link: AS_PARENT });
 }

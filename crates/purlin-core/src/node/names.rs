@@ -68,10 +68,12 @@ impl Names {
             extra.name = Some(name.clone());
         }
         proc.set_flag(OWNS, true);
-        let replaced = map.insert(name, proc.to_ref());
+        let replaced = map.insert(name.clone(), proc.to_ref());
+        // It may have begun to end meanwhile, and be past releasing its name.
+        let ended = if proc.word.is_alive() { None } else { map.remove(&name) };
         drop(map);
         drop(replaced);
-        Ok(())
+        if ended.is_some() { Err(RegisterError::NoProc) } else { Ok(()) }
     }
 
     /// Takes the name away from whoever has it; `false` if nobody does.

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::node::{Node, exit_from_outside};
+use crate::node::{Node, exit_as_parent};
 use crate::process::api::wait_within;
 use crate::process::cell::Proc;
 use crate::process::exit_reason::ExitReason;
@@ -35,13 +35,13 @@ impl Node {
             if !only_roots {
                 for pid in &pids {
                     if let Some(proc) = self.lookup(*pid) {
-                        exit_from_outside(self, &proc, ExitReason::Shutdown);
+                        exit_as_parent(self, &proc, ExitReason::Shutdown);
                     }
                 }
             }
             for pid in pids {
                 let Some(proc) = self.lookup(pid) else { continue };
-                exit_from_outside(self, &proc, ExitReason::Shutdown);
+                exit_as_parent(self, &proc, ExitReason::Shutdown);
                 if wait_within(&proc, grace).await.is_none() {
                     killed += 1;
                     crate::process::exit::kill(&proc);

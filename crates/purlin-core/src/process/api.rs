@@ -19,7 +19,7 @@ use crate::process::relations::{self, Down, MonitorTarget, WatchOptions};
 use crate::process::spawn::Options;
 use crate::timer::Alarm;
 
-/// Spawns a free-form process on the current node.
+/// Spawns a free-form process on the current node. On a node that was shut down it ends before its first step.
 ///
 /// `body` gets the process's [`Mailbox`]; the message type is usually inferred from its use. The process ends when the body returns, with
 /// [`ExitReason::Normal`].
@@ -115,7 +115,7 @@ impl<M: Send + 'static> Mailbox<M> {
         F: FnOnce(Mailbox<N>) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        spawn_monitor_with(body, |down| M::__pack(down).0)
+        spawn_monitor_with(body, crate::process::watch::pack_down::<M, K>)
     }
 }
 
@@ -201,7 +201,7 @@ pub fn link(pid: Pid) -> Result<(), NoProcess> {
     if pid == me.pid() {
         return Ok(());
     }
-    if lookup(pid).is_some_and(|other| relations::link(&me, &other)) {
+    if me.node.lookup(pid).is_some_and(|other| relations::link(&me, &other)) {
         return Ok(());
     }
     if !me.has(crate::process::cell::TRAP) {
@@ -236,10 +236,22 @@ pub fn demonitor(monitor: MonitorRef) -> bool {
 }
 
 /// Waits until a process has ended and everything it owned is dropped; its reason, or [`ExitReason::NoProc`] if it had ended before.
-/// Works outside processes too.
+/// Works outside processes too. An [`Address`] tells the reason even then: see [`Address::wait`].
 pub async fn wait(pid: Pid) -> ExitReason {
     let Some(proc) = lookup(pid) else { return ExitReason::NoProc };
     ended(&proc).await
+}
+
+impl<M: 'static> Address<M> {
+    /// Waits until the process has ended and everything it owned is dropped; its reason, also when it had ended before. Works outside
+    /// processes too.
+    pub async fn wait(&self) -> ExitReason {
+        match ended(self.proc()).await {
+            // Too late to be told, but the control block still knows.
+            ExitReason::NoProc => self.proc().mailbox.exit_reason().unwrap_or(ExitReason::NoProc),
+            reason => reason,
+        }
+    }
 }
 
 /// Waits for the end of a process.
@@ -360,7 +372,8 @@ pub async fn yield_now() {
     .await;
 }
 
-/// Waits, by the node's clock: virtual in a simulated node. Never early; late by up to a millisecond or so.
+/// Waits, by the node's clock: virtual in a simulated node. Never early; late by up to a millisecond or so. A duration of 0 lets others run
+/// first.
 ///
 /// # Panics
 /// When there is no current node.
@@ -369,7 +382,19 @@ pub fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
     let node = Node::current();
     let at = node.now() + duration.min(crate::timer::LONGEST);
     let mut alarm = Alarm::at(node, at);
-    async move { poll_fn(|cx| alarm.poll(cx)).await }
+    let mut waited = false;
+    async move {
+        poll_fn(|cx| {
+            let over = alarm.poll(cx);
+            if over.is_ready() && !std::mem::replace(&mut waited, true) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            waited = true;
+            over
+        })
+        .await
+    }
 }
 
 /// Process-local values: one per type, gone with the process (Erlang's process dictionary, typed).
@@ -385,18 +410,20 @@ pub fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
 ///     local::put(RequestId(7));
 ///     assert_eq!(local::get::<RequestId>(), Some(RequestId(7)));
 /// });
-/// assert!(process::wait(p.pid()).await.is_normal());
+/// assert!(p.wait().await.is_normal());
 /// # }).await;
 /// # node.shutdown().await;
 /// # });
 /// ```
 pub mod local {
     use super::{TypeId, current};
+    use crate::process::cell::OWNS;
 
     /// Stores a value; returns the one of its type that was there. Outside a process it returns the value itself.
     pub fn put<T: Send + 'static>(value: T) -> Option<T> {
         let mut value = Some(value);
         let old = current::with_current(|me| {
+            me.set_flag(OWNS, true);
             let mut extra = me.extra.lock();
             extra.get_or_insert_default().locals.insert(TypeId::of::<T>(), Box::new(value.take()?))
         });

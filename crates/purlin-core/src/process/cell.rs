@@ -92,6 +92,8 @@ pub(crate) const TIMERS: u32 = 64;
 pub(crate) const OWNS: u32 = 128;
 /// A supervisor, for `process_info` and the tree.
 pub(crate) const SUPERVISOR: u32 = 256;
+/// It was started with a link: its spawner is its parent, whose exit ends a server even if it traps exits.
+pub(crate) const CHILD: u32 = 1 << 16;
 
 /// Its node is simulated.
 pub(crate) const SIMULATED: u32 = 512;
@@ -284,6 +286,16 @@ impl Proc {
     pub(crate) fn message_handled(&self) {
         if self.has(BOUNDED) {
             self.make_room();
+        }
+    }
+
+    /// A message came about that was not admitted (from a signal, or an idle timeout): it counts in a bounded mailbox all the same.
+    #[inline]
+    pub(crate) fn message_made(&self) {
+        if self.has(BOUNDED)
+            && let Some(bound) = self.mailbox.lock().bound.as_mut()
+        {
+            bound.made();
         }
     }
 

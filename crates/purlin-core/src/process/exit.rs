@@ -3,7 +3,7 @@
 //! Order (each step is visible to nobody before the one above it is done):
 //! 1. the reason is decided and sealed; `is_alive` is false and `whereis` finds nothing;
 //! 2. the crash report, if the reason is a crash, while the state can still be shown;
-//! 3. the user's future and state are dropped;
+//! 3. the user's future and state are dropped, then process-local values;
 //! 4. names, registrations and other owned resources are released, timers taken off;
 //! 5. the mailbox closes; what was in it is dropped, which tells callers that wait (they read the reason in the mailbox);
 //! 6. EXIT and DOWN signals go out;
@@ -60,13 +60,18 @@ fn drop_message(envelope: Envelope) {
 }
 
 fn release(proc: &Proc) {
-    let (name, owned) = {
+    let (name, owned, locals) = {
         let mut extra = proc.extra.lock();
         match extra.as_mut() {
-            Some(extra) => (extra.name.clone(), std::mem::take(&mut extra.owned)),
+            Some(extra) => {
+                (extra.name.clone(), std::mem::take(&mut extra.owned), std::mem::take(&mut extra.locals))
+            },
             None => return,
         }
     };
+    for (_, value) in locals {
+        panic::drop_quietly("a process-local value", value);
+    }
     if let Some(name) = name {
         proc.node.0.names.remove_if(&name, proc);
     }

@@ -36,13 +36,22 @@ pub(crate) mod run;
 pub(crate) mod signal;
 pub(crate) mod small_map;
 pub(crate) mod spawn;
+pub(crate) mod stop;
 pub(crate) mod table;
 mod table_page;
+mod timers;
+pub(crate) mod watch;
 pub(crate) mod word;
 
 pub use api::*;
 pub use exit_reason::{ExitReason, PanicInfo, Term};
 pub use info::{ProcessInfo, ProcessStatus, process_info};
 pub use pid::{MonitorRef, Pid};
-pub use raw::{Accepts, Address, Alias, AnyMsg, Mailbox, MonitorAlias, MonitorOptions};
+pub use raw::{Accepts, Address, AnyMsg, Mailbox};
 pub use relations::{AliasMode, Down, Exit, MonitorTarget};
+pub use stop::{StopError, stop};
+pub use timers::{
+    TimerFired, TimerTarget, cancel_timer, read_timer, send_after, send_at, send_interval, start_timer,
+    start_timer_at,
+};
+pub use watch::{Alias, MonitorAlias, MonitorOptions};

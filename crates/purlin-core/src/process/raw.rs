@@ -22,7 +22,7 @@
 //! adder.send(Msg::Add(1));
 //! adder.send(Msg::Add(2));
 //! adder.send(Msg::Stop);
-//! assert!(process::wait(adder.pid()).await.is_normal());
+//! assert!(adder.wait().await.is_normal());
 //! # }).await;
 //! # node.shutdown().await;
 //! # });
@@ -56,11 +56,12 @@ use crate::process::cell::{self, Cell, Proc, ProcRef, ProcTable, Rejected, SUSPE
 use crate::process::exit::finish;
 use crate::process::exit_reason::ExitReason;
 use crate::process::panic;
-use crate::process::pid::{MonitorRef, Pid};
-use crate::process::relations::{self, AliasMode, Down, Exit, MonitorTarget, WatchOptions};
+use crate::process::pid::Pid;
+use crate::process::relations::Exit;
 use crate::process::run::{IN_A_ROW, RunCx};
 use crate::process::spawn::{self, Options, Spawned};
-use crate::process::word::EXITING;
+use crate::process::watch::FromDown;
+use crate::process::word::{EXITING, SIGNAL};
 use crate::process::{report, signal};
 use crate::timer::Alarm;
 
@@ -150,6 +151,10 @@ impl<M: 'static> Address<M> {
         Address { proc, messages: PhantomData }
     }
 
+    pub(crate) fn proc(&self) -> &Proc {
+        &self.proc
+    }
+
     /// The process's pid.
     pub fn pid(&self) -> Pid {
         self.proc.pid()
@@ -199,12 +204,12 @@ fn extract<M: 'static>(envelope: Envelope) -> Result<M, Envelope> {
         }
         unreachable!("the types were compared");
     }
-    envelope.downcast::<M>()
+    envelope.downcast::<M>().or_else(|envelope| envelope.downcast::<FromDown<M>>().map(|down| down.message))
 }
 
 /// The receiving end of a raw process. It works only inside that process.
 pub struct Mailbox<M> {
-    proc: ProcRef,
+    pub(crate) proc: ProcRef,
     /// Messages taken since the process last gave way.
     taken: u32,
     messages: PhantomData<fn() -> M>,
@@ -221,8 +226,9 @@ impl<M: Send + 'static> Mailbox<M> {
         Address::new(self.proc.clone())
     }
 
+    /// Panics outside the process.
     #[track_caller]
-    fn check(&self) {
+    pub(crate) fn check(&self) {
         let mine = current::with_current(|p| std::ptr::eq(p, &*self.proc)).unwrap_or(false);
         assert!(mine, "the mailbox of {} was used outside its process", self.proc.pid());
     }
@@ -232,6 +238,10 @@ impl<M: Send + 'static> Mailbox<M> {
         self.check();
         let mut seen = 0;
         loop {
+            if self.proc.word.load() & EXITING != 0 {
+                // What is there now came behind the exit signal.
+                return None;
+            }
             // The queue is borrowed for one step at a time: `pick` is user code, which may send, and may even look here again.
             let candidate = self.proc.runner.with_mut(|r| {
                 // SAFETY: `check` proved that we run inside the process, so its activation, which holds RUN, is on our stack.
@@ -251,7 +261,12 @@ impl<M: Send + 'static> Mailbox<M> {
                 inner.remove(seen)
             })?;
             if candidate.kind() == Kind::System {
+                let suspended = self.proc.has(SUSPENDED);
                 crate::sys::request::serve_raw(&self.proc, candidate);
+                if suspended {
+                    // What was passed over may be looked at now.
+                    seen = 0;
+                }
                 continue;
             }
             match pick(candidate) {
@@ -379,9 +394,21 @@ impl<M: Send + 'static> Mailbox<M> {
         let node = self.proc.node.clone();
         let at = node.rt().now() + limit.min(crate::timer::LONGEST);
         let mut alarm = Alarm::at(node, at);
-        poll_fn(|cx| match self.poll(cx, pick) {
-            Poll::Ready(found) => Poll::Ready(Some(found)),
-            Poll::Pending => alarm.poll(cx).map(|()| None),
+        poll_fn(|cx| {
+            // Giving way is no answer, and neither is coming to an end: only a mailbox that was looked through may time out.
+            if self.spent() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            match self.poll(cx, pick) {
+                Poll::Ready(found) => Poll::Ready(Some(found)),
+                Poll::Pending if self.proc.word.load() & EXITING != 0 => Poll::Pending,
+                // A loop that looks now and then must give way too.
+                Poll::Pending => alarm.poll(cx).map(|()| {
+                    self.taken += 1;
+                    None
+                }),
+            }
         })
         .await
     }
@@ -422,63 +449,6 @@ impl<M: Send + 'static> Mailbox<M> {
         self.proc.set_flag(TRAP, on)
     }
 
-    /// Watches a process, by pid or name; its [`Down`], which must convert into `M`, arrives once.
-    pub fn monitor<K>(&mut self, target: impl Into<MonitorTarget>) -> MonitorRef
-    where
-        M: Accepts<Down, K>,
-    {
-        self.check();
-        relations::monitor(&self.proc, target.into(), WatchOptions::converting(|down| M::__pack(down).0))
-    }
-
-    /// [`monitor`](Self::monitor) with a tag of one's own and, if wanted, an alias that shares the monitor's life.
-    pub fn monitor_with<K>(
-        &mut self,
-        target: impl Into<MonitorTarget>,
-        options: MonitorOptions,
-    ) -> (MonitorRef, Option<Alias<M>>)
-    where
-        M: Accepts<Down, K>,
-    {
-        self.check();
-        let (alias, ends_alias) = match options.alias {
-            None => (None, false),
-            Some(MonitorAlias::ExplicitUnalias) => (Some(AliasMode::ExplicitUnalias), false),
-            Some(MonitorAlias::Demonitor) => (Some(AliasMode::ExplicitUnalias), true),
-            Some(MonitorAlias::ReplyDemonitor) => (Some(AliasMode::Reply), true),
-        };
-        let watch = WatchOptions { tag: options.tag, convert: |down| M::__pack(down).0, alias, ends_alias };
-        let monitor = relations::monitor(&self.proc, target.into(), watch);
-        (monitor, alias.map(|_| Alias { proc: self.proc.clone(), id: monitor.0, messages: PhantomData }))
-    }
-
-    /// Ends a monitor and takes its `Down` out of the mailbox if it is there already: after this, none arrives. `true` if the monitor
-    /// was still on.
-    pub fn demonitor(&mut self, monitor: MonitorRef) -> bool {
-        self.check();
-        let removed = relations::demonitor(&self.proc, monitor);
-        if !removed {
-            self.proc.runner.with_mut(|r| {
-                // SAFETY: as in `look`.
-                let inner = unsafe { &mut (*r).inner };
-                inner.retain(|e| e.downcast_ref::<Down>().is_none_or(|d| d.monitor != monitor));
-            });
-        }
-        removed
-    }
-
-    /// A second address of this process that can be switched off: see [`Alias`].
-    pub fn alias(&mut self, mode: AliasMode) -> Alias<M> {
-        self.check();
-        Alias { proc: self.proc.clone(), id: relations::alias(&self.proc, mode), messages: PhantomData }
-    }
-
-    /// Switches an alias of this process off: nothing sent through it from now on arrives. `true` if it was on.
-    pub fn unalias(&mut self, alias: &Alias<M>) -> bool {
-        self.check();
-        relations::unalias(&self.proc, alias.id)
-    }
-
     /// Frees the mailbox's spare memory, then waits until there is a message (without taking it). Worth it before a long idle time.
     pub async fn hibernate(&mut self) {
         poll_fn(|cx| {
@@ -502,7 +472,13 @@ impl<M: Send + 'static> Mailbox<M> {
 fn selecting<M: Send + 'static, R>(
     pick: &mut impl FnMut(M) -> Result<R, M>,
 ) -> impl FnMut(Envelope) -> Result<R, Envelope> {
-    |envelope| pick(extract::<M>(envelope)?).map_err(repack)
+    |envelope| {
+        let down = envelope.downcast_ref::<FromDown<M>>().map(|down| down.monitor);
+        pick(extract::<M>(envelope)?).map_err(|message| match down {
+            Some(monitor) => Envelope::plain(FromDown { monitor, message }),
+            None => repack(message),
+        })
+    }
 }
 
 /// Puts a message back into an envelope: an [`AnyMsg`] is one already.
@@ -512,57 +488,6 @@ fn repack<M: Send + 'static>(message: M) -> Envelope {
         return any.0;
     }
     Envelope::plain(slot.expect("not taken above"))
-}
-
-/// What [`Mailbox::monitor_with`] takes beside the target.
-#[derive(Clone, Debug, Default)]
-pub struct MonitorOptions {
-    /// Comes back in [`Down::tag`].
-    pub tag: Option<crate::Term>,
-    /// An alias to make together with the monitor.
-    pub alias: Option<MonitorAlias>,
-}
-
-/// When an alias made with a monitor stops working.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum MonitorAlias {
-    /// Only by `unalias`; it survives `demonitor` and DOWN.
-    ExplicitUnalias,
-    /// With the monitor.
-    Demonitor,
-    /// With the monitor, or by the first message that arrives through it, which ends the monitor too.
-    ReplyDemonitor,
-}
-
-/// A second address of a process, which it can switch off. A late answer to a request that was given up then vanishes instead of
-/// filling the mailbox.
-pub struct Alias<M> {
-    proc: ProcRef,
-    id: u64,
-    messages: PhantomData<fn(M)>,
-}
-
-impl<M> Clone for Alias<M> {
-    fn clone(&self) -> Self {
-        Alias { proc: self.proc.clone(), id: self.id, messages: PhantomData }
-    }
-}
-
-impl<M: 'static> Alias<M> {
-    /// Sends a message to the alias's process if the alias is on; else drops it.
-    pub fn send<T, K>(&self, message: T)
-    where
-        M: Accepts<T, K>,
-    {
-        if let Err(lost) = relations::send_through(&self.proc, self.id, M::__pack(message).0) {
-            drop(lost);
-        }
-    }
-
-    /// The process behind the alias.
-    pub fn pid(&self) -> Pid {
-        self.proc.pid()
-    }
 }
 
 /// The body of a raw process: its future, in place.
@@ -613,7 +538,12 @@ where
     let mailbox = Mailbox { proc: spawned.proc.clone(), taken: 0, messages: PhantomData };
     // SAFETY: `create` built it with this body and put it into no run queue.
     unsafe { install(&spawned.proc, make(mailbox)) };
-    node.rt().schedule(&spawned.proc);
+    if node.0.is_down() {
+        // Nothing runs there any more.
+        spawn::abandon(&spawned.proc);
+    } else {
+        node.rt().schedule(&spawned.proc);
+    }
     Ok(spawned)
 }
 
@@ -659,7 +589,15 @@ unsafe fn activate<F: Future<Output = ()> + Send + 'static>(
             None
         },
         Ok(Poll::Pending) => finish(proc, ExitReason::Killed),
-        Ok(Poll::Ready(())) => finish(proc, ExitReason::Normal),
+        Ok(Poll::Ready(())) => {
+            if proc.word.load() & SIGNAL != 0 {
+                // The body may have sent itself an exit signal.
+                // SAFETY: we hold RUN.
+                let sent = proc.runner.with_mut(|r| signal::take(proc, unsafe { &mut (*r).inner }));
+                return finish(proc, sent.unwrap_or(ExitReason::Normal));
+            }
+            finish(proc, ExitReason::Normal)
+        },
         Err(reason) => finish(proc, reason),
     }
 }

@@ -1,8 +1,9 @@
 //! Links, monitors and aliases: who must be told when a process ends.
 //!
-//! Both sides keep an entry, each under its own process's mutex; the two mutexes are never held together. Setting up writes the own
-//! side first, then the other's; if the other side is closed already, the own entry is taken back and the answer is `noproc`. An end
-//! closes the process's own table, takes the entries and sends a signal for each.
+//! Both sides keep an entry, each under its own process's mutex. A monitor writes the own side first, then the other's; if the other
+//! side is closed already, the answer is a DOWN with `noproc`. A link is one thing with two ends that either side may make or take away:
+//! both mutexes are held for it, taken in the order of the pids, so that the ends always agree. An end closes the process's own
+//! table, takes the entries and sends a signal for each.
 //!
 //! A signal counts only if its entry still exists when it is *applied*: a link entry carries an id, so that `unlink` followed by `link`
 //! does not let an old EXIT through (OTP's active flag and unlink id do the same); a monitor's entry is removed by `demonitor`, after
@@ -13,11 +14,12 @@ use std::sync::Arc;
 use crate::call::slot::Replier;
 use crate::mailbox::envelope::Envelope;
 use crate::node::Node;
-use crate::process::cell::{CLOSED, Proc, ProcRef};
+use crate::process::cell::{CLOSED, Proc, ProcRef, Rejected};
 use crate::process::exit_reason::{ExitReason, Term};
 use crate::process::pid::{MonitorRef, Pid};
 use crate::process::signal::{self, Signal};
 use crate::process::small_map::SmallMap;
+use crate::sync::MutexGuard;
 
 /// A trapped exit signal, as a message.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,27 +132,36 @@ fn peek<R>(proc: &Proc, f: impl FnOnce(&mut Relations) -> R) -> Option<R> {
     relations.as_mut().map(|r| f(r))
 }
 
+/// Both tables, locked in the order of their pids, which every other pair of locks follows. The two must differ.
+fn both<'a>(me: &'a Proc, other: &'a Proc) -> (Table<'a>, Table<'a>) {
+    if me.pid() < other.pid() {
+        let mine = me.relations.lock();
+        (mine, other.relations.lock())
+    } else {
+        let theirs = other.relations.lock();
+        (me.relations.lock(), theirs)
+    }
+}
+
+type Table<'a> = MutexGuard<'a, Option<Box<Relations>>>;
+
 /// Links `me` with `other`; `false` if `other` has ended. Idempotent.
 pub(crate) fn link(me: &Proc, other: &Proc) -> bool {
     if std::ptr::eq(me, other) {
         return true;
     }
+    let (mut mine, mut theirs) = both(me, other);
+    if me.has(CLOSED) || mine.as_ref().is_some_and(|r| r.links.get(&other.pid()).is_some()) {
+        // Of one that is gone by now the EXIT is on its way.
+        return true;
+    }
+    if other.has(CLOSED) {
+        return false;
+    }
     let id = me.node.next_ref();
-    let fresh = open(me, |r| {
-        if r.links.get(&other.pid()).is_some() {
-            return false;
-        }
-        r.links.insert(other.pid(), id);
-        true
-    });
-    if fresh != Some(true) {
-        return true;
-    }
-    if open(other, |r| r.links.insert(me.pid(), id)).is_some() {
-        return true;
-    }
-    peek(me, |r| r.links.remove(&other.pid()));
-    false
+    mine.get_or_insert_default().links.insert(other.pid(), id);
+    theirs.get_or_insert_default().links.insert(me.pid(), id);
+    true
 }
 
 /// The parent's half of a link that is made together with its child.
@@ -160,10 +171,19 @@ pub(crate) fn link_child(parent: &Proc, child: Pid, id: u64) -> bool {
 
 /// Takes the link with `other` away from both sides; from now on no EXIT of it arrives.
 pub(crate) fn unlink(me: &Proc, other: Pid) {
-    if peek(me, |r| r.links.remove(&other)).flatten().is_some()
-        && let Some(other) = me.node.lookup(other)
-    {
-        peek(&other, |r| r.links.remove(&me.pid()));
+    if other == me.pid() {
+        return;
+    }
+    let Some(other) = me.node.lookup(other) else {
+        peek(me, |r| r.links.remove(&other));
+        return;
+    };
+    let (mut mine, mut theirs) = both(me, &other);
+    if let Some(mine) = mine.as_mut() {
+        mine.links.remove(&other.pid());
+    }
+    if let Some(theirs) = theirs.as_mut() {
+        theirs.links.remove(&me.pid());
     }
 }
 
@@ -315,29 +335,28 @@ pub(crate) fn unalias(me: &Proc, id: u64) -> bool {
 }
 
 /// Sends through an alias. The push is made under the owner's relations lock, so that after `unalias` nothing more arrives.
-pub(crate) fn send_through(owner: &ProcRef, id: u64, envelope: Envelope) -> Result<(), Envelope> {
+pub(crate) fn send_through(owner: &ProcRef, id: u64, envelope: Envelope) -> Result<(), Rejected> {
     let mut envelope = Some(envelope);
+    let mut ended = None;
     let outcome = peek(owner, |r| {
         match r.aliases.get(&id)? {
             AliasMode::ExplicitUnalias => {},
             AliasMode::Reply => {
                 r.aliases.remove(&id);
-                if let Some(watch) = r.watching.get(&id)
-                    && watch.ends_alias
-                {
-                    r.watching.remove(&id);
+                if r.watching.get(&id).is_some_and(|watch| watch.ends_alias) {
+                    ended = r.watching.remove(&id);
                 }
             },
         }
         Some(owner.push(envelope.take().expect("taken once")))
     });
+    if let Some(target) = ended.and_then(|watch| watch.pid).and_then(|pid| owner.node.lookup(pid)) {
+        peek(&target, |r| r.watchers.remove(&id));
+    }
     match (outcome.flatten(), envelope) {
-        (Some(Ok(())), _) => Ok(()),
-        (Some(Err(rejected)), _) => match rejected {
-            crate::process::cell::Rejected::Closed(e) | crate::process::cell::Rejected::Full(e) => Err(e),
-            crate::process::cell::Rejected::Evicted(_) => Ok(()),
-        },
-        (None, Some(envelope)) => Err(envelope),
+        (Some(pushed), _) => pushed,
+        // Switched off: as if there were nobody.
+        (None, Some(envelope)) => Err(Rejected::Closed(envelope)),
         (None, None) => Ok(()),
     }
 }

@@ -49,6 +49,9 @@ fn crash(proc: &Proc, reason: &ExitReason, handled: u32) {
             r.links.keys().take(10).map(|p| p.to_string()).collect::<Vec<_>>().join(" ")
         })
     };
+    // So is the term in the reason.
+    let reason_text = panic::catch(|| reason.to_string())
+        .unwrap_or_else(|_| "the reason panicked when it was displayed".to_owned());
     let last = proc.last_message().unwrap_or("none");
     let client = proc
         .extra
@@ -63,7 +66,7 @@ fn crash(proc: &Proc, reason: &ExitReason, handled: u32) {
         pid = %proc.pid(),
         name = proc.display_name().as_deref().unwrap_or("-"),
         server = (proc.table.type_name)(),
-        %reason,
+        reason = reason_text,
         last_message = last,
         client,
         messages_handled = handled,

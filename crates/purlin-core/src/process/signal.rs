@@ -14,14 +14,15 @@ use std::any::TypeId;
 use std::collections::VecDeque;
 
 use crate::mailbox::envelope::{Envelope, Kind, MsgTable, drop_payload};
-use crate::process::cell::{Proc, Rejected, TRAP};
+use crate::process::cell::{CHILD, Proc, Rejected, TRAP};
 use crate::process::exit_reason::ExitReason;
+use crate::process::panic;
 use crate::process::pid::{MonitorRef, Pid};
 use crate::process::relations::{self, Down, Exit};
 use crate::process::word::{EXITING, QUEUED};
 
 pub(crate) enum Signal {
-    /// `link` is the link's id, or 0 for a signal sent by `exit`.
+    /// `link` is the link's id, 0 for a signal sent by `exit`, or [`AS_PARENT`].
     Exit {
         from: Pid,
         reason: ExitReason,
@@ -32,6 +33,9 @@ pub(crate) enum Signal {
         reason: ExitReason,
     },
 }
+
+/// In the place of a link's id: the node stops, and speaks as the parent of processes that have no other.
+pub(crate) const AS_PARENT: u64 = u64::MAX;
 
 static TABLE: MsgTable = MsgTable {
     kind: Kind::Signal,
@@ -63,7 +67,7 @@ pub(crate) fn send(to: &Proc, signal: Signal) {
 }
 
 /// Takes the whole chain into `inner` and applies the signals among what is new. Returns why the process must end, if it must;
-/// what came after the signal that says so is dropped unseen.
+/// nothing in `inner` may be handled then.
 pub(crate) fn take(proc: &Proc, inner: &mut VecDeque<Envelope>) -> Option<ExitReason> {
     // Nothing is in the outer queue while QUEUED is down; a push that comes later causes another activation.
     if proc.word.load() & QUEUED == 0 {
@@ -81,8 +85,9 @@ pub(crate) fn take(proc: &Proc, inner: &mut VecDeque<Envelope>) -> Option<ExitRe
 /// Applies the signals in `inner` from `start` on.
 #[cold]
 fn apply(proc: &Proc, inner: &mut VecDeque<Envelope>, start: usize) -> Option<ExitReason> {
-    let fresh = inner.split_off(start);
-    for envelope in fresh {
+    let mut fresh = inner.split_off(start).into_iter();
+    let fatal = loop {
+        let envelope = fresh.next()?;
         if envelope.kind() != Kind::Signal {
             inner.push_back(envelope);
             continue;
@@ -98,26 +103,43 @@ fn apply(proc: &Proc, inner: &mut VecDeque<Envelope>, start: usize) -> Option<Ex
                         reason,
                         tag: watch.tag,
                     };
-                    inner.push_back((watch.convert)(down));
+                    // The conversion into the mailbox's type is user code.
+                    match panic::catch(|| (watch.convert)(down)) {
+                        Ok(message) => arrived(proc, inner, message),
+                        Err(reason) => break reason,
+                    }
                 }
             },
             Signal::Exit { from, reason, link } => {
-                if link != 0 && !relations::take_link(proc, from, link) {
+                if link != 0 && link != AS_PARENT && !relations::take_link(proc, from, link) {
                     continue;
                 }
                 if proc.has(TRAP) {
-                    inner.push_back(trapped(proc, from, reason));
+                    match panic::catch(|| trapped(proc, from, reason, link == AS_PARENT)) {
+                        Ok(message) => arrived(proc, inner, message),
+                        Err(reason) => break reason,
+                    }
                 } else if !reason.is_normal() || from == proc.pid() {
-                    return Some(reason);
+                    break reason;
                 }
             },
         }
-    }
-    None
+    };
+    // Nobody will see what is behind it. It is dropped with the mailbox, when the reason can be read there.
+    inner.extend(fresh);
+    Some(fatal)
 }
 
-fn trapped(proc: &Proc, from: Pid, reason: ExitReason) -> Envelope {
-    if !proc.table.raw && proc.parent() == Some(from) {
+/// A signal has become a message, which counts in a bounded mailbox, though it is never refused.
+fn arrived(proc: &Proc, inner: &mut VecDeque<Envelope>, message: Envelope) {
+    if message.kind() == Kind::User {
+        proc.message_made();
+    }
+    inner.push_back(message);
+}
+
+fn trapped(proc: &Proc, from: Pid, reason: ExitReason, as_parent: bool) -> Envelope {
+    if !proc.table.raw && (as_parent || proc.has(CHILD) && proc.parent() == Some(from)) {
         // SAFETY: the table is made for `ParentExit`, and has no handler.
         return unsafe { Envelope::with_table(&PARENT, ParentExit(reason)) };
     }

@@ -6,6 +6,7 @@ use crate::mailbox::Mailbox as Queue;
 use crate::mailbox::bound::{Bound, MailboxBound};
 use crate::node::{Node, current};
 use crate::process::cell::{BOUNDED, NewProc, OWNS, Proc, ProcRef, ProcTable, SIMULATED};
+use crate::process::exit_reason::ExitReason;
 use crate::process::extra::Extra;
 use crate::process::lineage::Lineage;
 use crate::process::pid::{MonitorRef, Pid};
@@ -111,7 +112,7 @@ pub(crate) fn create<B>(
     Ok(Spawned { proc, monitor })
 }
 
-/// Takes back a process that never ran: no report, no signal.
+/// Takes back a process that never ran: no report, no exit signal to its parent.
 pub(crate) fn abandon(proc: &Proc) {
     if let Some(parent) = current::current_proc() {
         relations::unlink(&parent, proc.pid());
@@ -120,6 +121,7 @@ pub(crate) fn abandon(proc: &Proc) {
     // SAFETY: `begin` took RUN, and nothing has discarded the body yet.
     unsafe { (proc.table.discard)(proc) };
     let _ = proc.mailbox.close(&proc.word);
+    relations::close(proc, &ExitReason::NoProc);
     let kept = proc.node.remove(proc.pid());
     let _ = proc.word.end(0, crate::process::word::DEAD);
     drop(kept);

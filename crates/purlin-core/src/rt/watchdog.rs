@@ -84,8 +84,13 @@ pub(crate) fn start(node: &Node) {
             let mut stuck = false;
             for (index, (worker, watch)) in sched.workers().iter().zip(&mut watches).enumerate() {
                 let seen = sample(&worker.record);
+                let before = watch.reported;
                 if let Some((level, took)) = watch.observe(seen, now) {
                     stuck = true;
+                    if before.is_none() {
+                        // Once per poll, even if its first sample showed a higher level.
+                        node.0.counters.long_polls.fetch_add(1, Ordering::Relaxed);
+                    }
                     report(&node, index, seen.running, level, took);
                 }
             }
@@ -104,9 +109,6 @@ pub(crate) fn start(node: &Node) {
 }
 
 fn report(node: &Node, worker: usize, packed: u64, level: Level, took: Duration) {
-    if level == Level::Counted {
-        node.0.counters.long_polls.fetch_add(1, Ordering::Relaxed);
-    }
     let pid = Pid::from_parts(node.0.index, packed as u32, (packed >> 32) as u32);
     // The message may be another one by now; the report is for people, not for decisions.
     let (server, name, message) = match node.lookup(pid) {

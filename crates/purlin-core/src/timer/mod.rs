@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::mailbox::envelope::Envelope;
 use crate::node::NodeInner;
+use crate::process::panic;
 use crate::process::pid::Pid;
 use crate::process::small_map::{MixMap, SmallMap};
 use crate::sync::Mutex;
@@ -29,14 +30,29 @@ pub struct TimerRef(TimerKey);
 pub(crate) enum Action {
     /// Sends a message that was packed when the timer was set.
     Send { to: Pid, envelope: Envelope },
+    /// Sends a message to whoever has the name then.
+    SendNamed { to: Arc<str>, envelope: Envelope },
     /// Sends a message made anew each time, and goes on.
-    Repeat { to: Pid, every: u64, make: Arc<dyn Fn() -> Envelope + Send + Sync> },
+    Repeat(Repeat),
     /// Wakes a task.
     Wake(Waker),
 }
 
+/// An interval. Each firing is a timer of the wheel; the interval is known by the key of the first one.
+pub(crate) struct Repeat {
+    to: Pid,
+    /// The tick that it fires for, and the ticks from one to the next.
+    tick: u64,
+    every: u64,
+    make: Arc<dyn Fn() -> Envelope + Send + Sync>,
+}
+
 struct State {
     wheel: Wheel<Action>,
+    /// The intervals that are on: the key of the first timer, and that of the present one.
+    intervals: MixMap<TimerKey, TimerKey>,
+    /// The same the other way round.
+    first: MixMap<TimerKey, TimerKey>,
     /// The timers that send to a process, so that they go when it ends.
     owned: MixMap<Pid, SmallMap<TimerKey, ()>>,
     driver: Option<Waker>,
@@ -52,11 +68,47 @@ fn ticks_up(at: Duration) -> u64 {
     u64::try_from(at.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX / 2)
 }
 
+impl State {
+    /// Sets a timer; returns the driver to wake if it sleeps for too long.
+    fn insert(&mut self, tick: u64, action: Action) -> (TimerKey, Option<Waker>) {
+        let owner = owner(&action);
+        let key = self.wheel.insert(tick, action);
+        if let Some(owner) = owner {
+            self.owned.entry(owner).or_default().insert(key, ());
+        }
+        let wake = if tick < self.armed {
+            self.armed = tick;
+            self.driver.take()
+        } else {
+            None
+        };
+        (key, wake)
+    }
+
+    /// Takes a timer out of the wheel, and its owner's list.
+    fn cancel(&mut self, key: TimerKey) -> Option<(u64, Action)> {
+        let (tick, action) = self.wheel.cancel(key)?;
+        if let Some(owner) = owner(&action) {
+            forget(&mut self.owned, owner, key);
+        }
+        Some((tick, action))
+    }
+
+    /// Ends an interval by the key of its present timer.
+    fn end_interval(&mut self, present: TimerKey) {
+        if let Some(first) = self.first.remove(&present) {
+            self.intervals.remove(&first);
+        }
+    }
+}
+
 impl Timers {
     pub(crate) fn new() -> Timers {
         Timers {
             state: Mutex::new(State {
                 wheel: Wheel::new(0),
+                intervals: MixMap::default(),
+                first: MixMap::default(),
                 owned: MixMap::default(),
                 driver: None,
                 armed: u64::MAX,
@@ -66,23 +118,46 @@ impl Timers {
 
     /// Sets a timer for `at` after the node's start.
     pub(crate) fn insert(&self, at: Duration, action: Action) -> TimerRef {
-        self.insert_tick(ticks_up(at), action)
+        let (key, wake) = self.state.lock().insert(ticks_up(at), action);
+        if let Some(waker) = wake {
+            waker.wake();
+        }
+        TimerRef(key)
     }
 
-    fn insert_tick(&self, tick: u64, action: Action) -> TimerRef {
-        let owner = owner(&action);
+    /// Sets a timer whose message tells its reference. `make` runs under a lock: it must only pack.
+    pub(crate) fn insert_with(&self, at: Duration, make: impl FnOnce(TimerRef) -> Action) -> TimerRef {
+        let tick = ticks_up(at);
         let (key, wake) = {
             let mut state = self.state.lock();
-            let key = state.wheel.insert(tick, action);
-            if let Some(owner) = owner {
+            let (key, wake) = state.insert(tick, Action::Wake(Waker::noop().clone()));
+            let action = make(TimerRef(key));
+            if let Some(owner) = owner(&action) {
                 state.owned.entry(owner).or_default().insert(key, ());
             }
-            let wake = if tick < state.armed {
-                state.armed = tick;
-                state.driver.take()
-            } else {
-                None
-            };
+            state.wheel.set(key, action);
+            (key, wake)
+        };
+        if let Some(waker) = wake {
+            waker.wake();
+        }
+        TimerRef(key)
+    }
+
+    /// Sends `make()` to `to` every `every` milliseconds, first one period after `now`. The reference stays good for as long as it goes on.
+    pub(crate) fn repeat(
+        &self,
+        to: Pid,
+        now: Duration,
+        every: u64,
+        make: Arc<dyn Fn() -> Envelope + Send + Sync>,
+    ) -> TimerRef {
+        let tick = ticks_up(now).saturating_add(every);
+        let (key, wake) = {
+            let mut state = self.state.lock();
+            let (key, wake) = state.insert(tick, Action::Repeat(Repeat { to, tick, every, make }));
+            state.intervals.insert(key, key);
+            state.first.insert(key, key);
             (key, wake)
         };
         if let Some(waker) = wake {
@@ -93,20 +168,23 @@ impl Timers {
 
     /// Takes a timer off; its deadline as time after the node's start, or `None` if it fired, was cancelled, or never was.
     pub(crate) fn cancel(&self, timer: TimerRef) -> Option<Duration> {
-        let mut state = self.state.lock();
-        let (tick, action) = state.wheel.cancel(timer.0)?;
-        if let Some(owner) = owner(&action) {
-            forget(&mut state.owned, owner, timer.0);
-        }
-        drop(state);
+        let cancelled = {
+            let mut state = self.state.lock();
+            let present = state.intervals.get(&timer.0).copied().unwrap_or(timer.0);
+            state.end_interval(present);
+            state.cancel(present)
+        };
+        let (tick, action) = cancelled?;
         // The message's own Drop runs here, outside the lock.
         drop(action);
         Some(Duration::from_millis(tick))
     }
 
-    /// A timer's deadline as time after the node's start.
+    /// A timer's deadline (an interval's next one) as time after the node's start.
     pub(crate) fn read(&self, timer: TimerRef) -> Option<Duration> {
-        self.state.lock().wheel.get(timer.0).map(Duration::from_millis)
+        let state = self.state.lock();
+        let present = state.intervals.get(&timer.0).copied().unwrap_or(timer.0);
+        state.wheel.get(present).map(Duration::from_millis)
     }
 
     /// Takes off every timer that sends to `owner`.
@@ -115,11 +193,14 @@ impl Timers {
         let mut state = self.state.lock();
         if let Some(keys) = state.owned.remove(&owner) {
             for key in keys.keys() {
+                state.end_interval(key);
                 dropped.extend(state.wheel.cancel(key));
             }
         }
         drop(state);
-        drop(dropped);
+        for (_, action) in dropped {
+            panic::drop_quietly("a timer's message", action);
+        }
     }
 
     /// How many timers are set.
@@ -156,27 +237,57 @@ impl Timers {
             next
         };
         let any = !due.is_empty();
-        for (_, action) in due {
-            match action {
-                Action::Send { to, envelope } => node.deliver(to, envelope),
-                Action::Repeat { to, every, make } => {
-                    if node.lookup(to).is_some() {
-                        node.deliver(to, make());
-                        // Measured from the tick it fired for, so that an interval does not drift.
-                        self.insert_tick(now + every, Action::Repeat { to, every, make });
-                    }
-                },
-                Action::Wake(waker) => waker.wake(),
+        for (key, action) in due {
+            // Messages are cloned and dropped here, and wakers may be anybody's: none of them may stop the node's clockwork.
+            if let Err(reason) = panic::catch(|| self.act(node, key, action)) {
+                tracing::error!(%reason, "a timer's message panicked when it was made or dropped");
             }
         }
         if any { Some(next.map_or(now, |n| n.min(now))) } else { next }
+    }
+
+    fn act(&self, node: &NodeInner, key: TimerKey, action: Action) {
+        match action {
+            Action::Send { to, envelope } => node.deliver(to, envelope),
+            Action::SendNamed { to, envelope } => match node.names.get(&to) {
+                Some(proc) => node.deliver_to(&proc, envelope),
+                None => drop(envelope),
+            },
+            Action::Repeat(repeat) => {
+                let Repeat { to, make, .. } = &repeat;
+                let (to, make) = (*to, make.clone());
+                // The next one is set first: it may be cancelled from the moment the message is there.
+                if self.go_on(node, key, repeat) {
+                    node.deliver(to, make());
+                }
+            },
+            Action::Wake(waker) => waker.wake(),
+        }
+    }
+
+    /// Sets the next timer of an interval, unless that was cancelled meanwhile or its process has ended.
+    fn go_on(&self, node: &NodeInner, key: TimerKey, repeat: Repeat) -> bool {
+        let alive = node.lookup(repeat.to).is_some();
+        let mut state = self.state.lock();
+        let Some(first) = state.first.remove(&key) else { return false };
+        if !alive {
+            state.intervals.remove(&first);
+            return false;
+        }
+        // From the tick it fired for, so that an interval does not drift.
+        let tick = repeat.tick.saturating_add(repeat.every);
+        let (present, _) = state.insert(tick, Action::Repeat(Repeat { tick, ..repeat }));
+        state.intervals.insert(first, present);
+        state.first.insert(present, first);
+        true
     }
 }
 
 fn owner(action: &Action) -> Option<Pid> {
     match action {
-        Action::Send { to, .. } | Action::Repeat { to, .. } => Some(*to),
-        Action::Wake(_) => None,
+        Action::Send { to, .. } => Some(*to),
+        Action::Repeat(repeat) => Some(repeat.to),
+        Action::SendNamed { .. } | Action::Wake(_) => None,
     }
 }
 

@@ -153,6 +153,12 @@ impl<T> Wheel<T> {
         Some((deadline, self.release(key.index)))
     }
 
+    /// Gives a timer that has not fired another value, and returns the one it had.
+    pub(crate) fn set(&mut self, key: TimerKey, value: T) -> Option<T> {
+        self.get(key)?;
+        self.entries[key.index as usize].value.replace(value)
+    }
+
     /// The deadline of a timer, exactly as it was inserted. `None` if it fired or was cancelled.
     pub(crate) fn get(&self, key: TimerKey) -> Option<u64> {
         let entry = self.entries.get(key.index as usize)?;

@@ -307,7 +307,7 @@ pub(crate) fn watch(
 ) -> Journal {
     let journal = Journal::new();
     let log = journal.clone();
-    Node::current().telemetry().attach(&name.join("."), name, move |event| log.log(f(event))).unwrap();
+    Node::current().telemetry().attach(name.join("."), name, move |event| log.log(f(event))).unwrap();
     journal
 }
 

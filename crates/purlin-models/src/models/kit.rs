@@ -1,6 +1,6 @@
 //! Processes for models: the kernel's own control block, mailbox, signals and end, around a server that only takes notes.
 //!
-//! [`activate`] follows the activation loop of `gen_server::server`, [`Server::call`] and [`Server::read`] follow `gen_server::direct`:
+//! [`activate`] follows the activation loop of `gen_server::run_loop`, [`Server::call`] and [`Server::read`] follow `gen_server::direct`:
 //! the same operations on state word and mailbox in the same order, without handlers' futures, debugging and budgets of time.
 
 use std::collections::VecDeque;

@@ -74,15 +74,17 @@ pub fn the_last_reader_out_sees_to_a_message() {
 
 /// A message and a wake-up beside the last reader out: whoever schedules the server, only one does (the kit asserts it).
 pub fn the_last_reader_out_and_a_late_poster_schedule_once() {
-    check(3, || {
+    check(4, || {
         let world = World::new();
         let server = world.plain();
-        let (read, woken) = (server.clone(), server.clone());
-        let reading = world.spawn(move || read.read());
+        assert!(server.word.try_read());
+        let (sent, woken) = (server.clone(), server.clone());
+        let sending = world.spawn(move || assert!(sent.send(1)));
         let waking = world.spawn(move || woken.wake());
-        assert!(server.send(1));
+        let duty = server.word.leave_read();
+        server.perform(duty);
         world.run();
-        reading.join().unwrap();
+        sending.join().unwrap();
         waking.join().unwrap();
         world.settle(&[&server]);
         assert_eq!(server.done(), [1]);
