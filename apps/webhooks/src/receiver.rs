@@ -3,7 +3,7 @@
 //!
 //! It listens on two ports of the loopback interface and prints them as its first line, `ready data=ADDRESS
 //! control=ADDRESS`:
-//! - *data*: where deliveries arrive. Every request's signature is checked; then the [plan](plan) says what
+//! - *data*: where deliveries arrive. Every request's signature is checked; then the [plan] says what
 //!   happens.
 //! - *control*: `GET /counts` and `GET /ids` give its books as JSON ([`Counts`], an array of ids), also while
 //!   the data port misbehaves.

@@ -4,7 +4,7 @@
 //! executor, and loom decides when. Scheduling a process that is scheduled already is an error.
 
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use loom::thread::{self, ThreadId};
 
@@ -37,7 +37,7 @@ struct Entry {
 #[derive(Default)]
 pub(crate) struct Rt {
     // Filled before the threads start. Never held across an operation that loom sees.
-    entries: std::sync::Mutex<Vec<Arc<Entry>>>,
+    entries: std::sync::Mutex<Vec<Rc<Entry>>>,
     pub(crate) timers: Timers,
 }
 
@@ -63,14 +63,14 @@ impl Rt {
         std::mem::forget(proc.clone());
         let entry =
             Entry { proc: proc.into_raw(), listed: AtomicU32::new(1), ready: std::sync::Mutex::new(None) };
-        lock(&self.entries).push(Arc::new(entry));
+        lock(&self.entries).push(Rc::new(entry));
     }
 
-    fn entries(&self) -> Vec<Arc<Entry>> {
+    fn entries(&self) -> Vec<Rc<Entry>> {
         lock(&self.entries).clone()
     }
 
-    fn entry(&self, pid: Pid) -> Option<Arc<Entry>> {
+    fn entry(&self, pid: Pid) -> Option<Rc<Entry>> {
         lock(&self.entries).get(pid.id() as usize - 1).cloned()
     }
 

@@ -488,6 +488,11 @@ mod inner {
         }
 
         // Names that only seem taken.
+        #[allow(
+            clippy::new_ret_no_self,
+            clippy::wrong_self_convention,
+            reason = "any name is fine for a call"
+        )]
         #[call]
         pub(crate) fn new(&self) -> bool {
             self.orders.is_empty()

@@ -22,6 +22,8 @@
     unused_results,
     variant_size_differences
 )]
+// What a person wrote here on purpose.
+#![allow(clippy::unnecessary_wraps, clippy::missing_const_for_fn, clippy::needless_pass_by_value)]
 #![forbid(unsafe_code)]
 
 use purlin::prelude::*;
@@ -75,7 +77,6 @@ impl<T: Clone + Send + Sync + 'static> Everything<T> {
 
     #[cast]
     #[deprecated(note = "use `unit`")]
-    #[expect(clippy::needless_pass_by_value, reason = "a message owns its arguments")]
     fn old(&mut self, _items: Vec<T>) {
         self.items.clear();
     }

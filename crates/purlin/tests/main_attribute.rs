@@ -77,7 +77,9 @@ impl Stubborn {
     }
 
     #[info]
-    async fn exit(&mut self, _: Exit) {
+    fn exit(&mut self, _: Exit) {}
+
+    async fn terminate(&mut self, _: &ExitReason) {
         println!("no");
         std::future::pending().await
     }

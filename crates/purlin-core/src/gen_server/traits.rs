@@ -31,7 +31,7 @@ pub trait GenServer: Sized + Send + 'static {
     /// make the start fail with that reason.
     fn init(args: Self::Args, cx: &mut Cx<Self>) -> impl Future<Output = Result<Self, InitError>> + Send;
 
-    /// Cleans up. Called when a handler stopped the server, returned an error or panicked, when [`stop`](Ref::stop) asked for it, and, in
+    /// Cleans up. Called when a handler stopped the server, returned an error or panicked, when [`stop`](crate::Ref::stop) asked for it, and, in
     /// a server that traps exits, when its parent ended. Not called when an exit signal ends a server that does not trap exits, nor by a
     /// kill: what must happen in every case belongs into `Drop`.
     ///
@@ -304,7 +304,7 @@ impl<S: HandleInfo<Exit, Sh>, Sh: Shape> TrapsExits<Sh> for S {
     }
 }
 
-/// A server with client methods of its own, reached through `Deref` of [`Ref`] and [`Name`]. Written by the macro.
+/// A server with client methods of its own, reached through `Deref` of [`Ref`](crate::Ref) and [`Name`]. Written by the macro.
 pub trait Client: GenServer {
     /// `dyn CounterClient`, whose inherent methods are the client.
     type Client: ?Sized;

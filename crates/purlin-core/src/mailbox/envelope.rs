@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_message_of_another_type_is_given_back_whole() {
-        let back = Envelope::plain(String::from("hello")).downcast::<u32>().err().expect("not a u32");
+        let back = Envelope::plain(String::from("hello")).downcast::<u32>().expect_err("not a u32");
         assert_eq!(back.downcast_ref::<String>().map(String::as_str), Some("hello"));
     }
 

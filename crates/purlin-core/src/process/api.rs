@@ -381,19 +381,12 @@ pub async fn yield_now() {
 pub fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
     let node = Node::current();
     let at = node.now() + duration.min(crate::timer::LONGEST);
-    let mut alarm = Alarm::at(node, at);
-    let mut waited = false;
+    let mut alarm = (!duration.is_zero()).then(|| Alarm::at(node, at));
     async move {
-        poll_fn(|cx| {
-            let over = alarm.poll(cx);
-            if over.is_ready() && !std::mem::replace(&mut waited, true) {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            waited = true;
-            over
-        })
-        .await
+        match &mut alarm {
+            Some(alarm) => poll_fn(|cx| alarm.poll(cx)).await,
+            None => yield_now().await,
+        }
     }
 }
 

@@ -393,7 +393,8 @@ impl<M: Send + 'static> Mailbox<M> {
     ) -> Option<R> {
         let node = self.proc.node.clone();
         let at = node.rt().now() + limit.min(crate::timer::LONGEST);
-        let mut alarm = Alarm::at(node, at);
+        // A look without waiting sets no timer.
+        let mut alarm = (!limit.is_zero()).then(|| Alarm::at(node, at));
         poll_fn(|cx| {
             // Giving way is no answer, and neither is coming to an end: only a mailbox that was looked through may time out.
             if self.spent() {
@@ -404,7 +405,7 @@ impl<M: Send + 'static> Mailbox<M> {
                 Poll::Ready(found) => Poll::Ready(Some(found)),
                 Poll::Pending if self.proc.word.load() & EXITING != 0 => Poll::Pending,
                 // A loop that looks now and then must give way too.
-                Poll::Pending => alarm.poll(cx).map(|()| {
+                Poll::Pending => alarm.as_mut().map_or(Poll::Ready(()), |alarm| alarm.poll(cx)).map(|()| {
                     self.taken += 1;
                     None
                 }),

@@ -41,7 +41,7 @@ pub struct Down {
     pub pid: Option<Pid>,
     /// Why it ended; [`ExitReason::NoProc`] when it was not there to begin with.
     pub reason: ExitReason,
-    /// The tag given in [`MonitorOptions`], if any.
+    /// The tag given in [`MonitorOptions`](crate::process::MonitorOptions), if any.
     pub tag: Option<Term>,
 }
 

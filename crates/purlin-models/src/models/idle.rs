@@ -62,7 +62,7 @@ impl<const WORKERS: usize> Sched<WORKERS> {
     }
 
     fn has_work(&self) -> bool {
-        !self.injector.is_empty() || self.rings.iter().any(|ring| ring.len() != 0)
+        !self.injector.is_empty() || self.rings.iter().any(|ring| !ring.is_empty())
     }
 
     /// Works until `total` items are done; `each` is told what is done.
