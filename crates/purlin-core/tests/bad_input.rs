@@ -517,9 +517,10 @@ fn a_handler_that_never_gives_way_is_reported_while_it_runs_and_others_go_on() {
             other.stop().await.unwrap();
         }
         server.call(Get).infinity().await.unwrap();
-        let texts = texts.all();
+        // Reports about other messages may come on a machine that is busy with other things.
+        let texts: Vec<_> = texts.all().into_iter().filter(|text| text.contains("CastDo")).collect();
         assert!((1..=3).contains(&texts.len()), "counted, logged, alarm, the last at least: {texts:?}");
-        assert!(texts[0].starts_with("the hog ") && texts[0].contains("CastDo"), "{texts:?}");
+        assert!(texts[0].starts_with("the hog "), "{texts:?}");
         assert!(node.stats().long_polls >= 1);
         nothing(&mut me);
     });

@@ -194,7 +194,7 @@ fn starting_servers_in_the_init_of_servers_may_be_deep_as_well() {
     everywhere(|_| async move {
         let top = nested(30).await;
         assert!(process::is_alive(top));
-        assert_eq!(process::processes().len(), 32);
+        assert_eq!(living().len(), 32);
     });
 }
 

@@ -348,7 +348,7 @@ fn a_reason_whose_display_panics_does_not_mask_the_crash_either() {
 
 #[test]
 fn g78_what_waits_in_the_mailbox_is_dropped_and_pending_callers_get_the_reason() {
-    on_every_path(|mut me| async move {
+    in_simulation_on_every_path(|mut me| async move {
         let server = lab().await;
         let home = me.pid();
         let (go, gone) = tokio::sync::oneshot::channel::<()>();

@@ -40,7 +40,7 @@ fn g3_ignore_starts_nothing_ends_normally_and_frees_the_name() {
         assert_eq!(started.unwrap_err(), StartError::Ignore);
         assert_eq!(process::whereis("ignored"), None);
         assert_eq!(next::<Exit>(&mut me).await.reason, ExitReason::Normal);
-        assert_eq!(process::processes(), [me.pid()]);
+        assert_eq!(living(), [me.pid()]);
         Lab::start(Setup::default()).name("ignored").await.unwrap();
     });
 }
@@ -139,7 +139,7 @@ fn g9_p93_a_start_that_takes_too_long_is_unlinked_killed_and_gone_on_return() {
         assert_eq!(node.now() - begin, secs(3));
         assert_eq!(log.all(), ["setup dropped"]);
         assert_eq!(process::whereis("slow"), None);
-        assert_eq!(process::processes(), [me.pid()]);
+        assert_eq!(living(), [me.pid()]);
         nothing(&mut me);
         let quick = Lab::start_link(Setup::default()).timeout(Duration::MAX).await.unwrap();
         assert_eq!(process::process_info(me.pid()).unwrap().links, [quick.pid()]);
@@ -176,7 +176,7 @@ fn g10_a_taken_name_fails_the_start_and_init_is_not_run() {
         assert_eq!(log.all(), ["init"]);
         assert_eq!(note.all(), ["args dropped"]);
         assert_eq!(process::process_info(me.pid()).unwrap().links, []);
-        assert_eq!(process::processes().len(), 2);
+        assert_eq!(living().len(), 2);
         nothing(&mut me);
     });
 }
@@ -235,7 +235,7 @@ fn g17_continues_chain_and_run_before_any_queued_message() {
 fn g18_an_empty_name_is_refused_and_no_name_is_none() {
     everywhere(|me| async move {
         assert_eq!(Lab::start(Setup::default()).name("").await.unwrap_err(), StartError::BadName);
-        assert_eq!(process::processes(), [me.pid()]);
+        assert_eq!(living(), [me.pid()]);
         let server = lab().await;
         assert_eq!(process::process_info(server.pid()).unwrap().registered_name, None);
         let named = Lab::start(Setup::default()).name(format!("made {}", 1)).await.unwrap();

@@ -26,6 +26,10 @@ async fn busy(capacity: usize, overflow: Overflow) -> Full {
         })
     }));
     has_started.await.unwrap();
+    // Its message has left the mailbox when the handler's first step is over.
+    while process::process_info(server.pid()).unwrap().status == process::ProcessStatus::Running {
+        process::yield_now().await;
+    }
     Full { server, log, release }
 }
 
@@ -39,7 +43,7 @@ impl Full {
     }
 }
 
-/// The handler that waits was taken from the mailbox; whether it still counts is the kernel's own business: this many casts fit.
+/// Casts until no more fit; how many did.
 async fn fill(full: &Full) -> usize {
     let names = ["a", "b", "c", "d", "e", "f"];
     names.iter().take_while(|name| full.server.try_cast(Tell(name)).is_ok()).count()

@@ -386,7 +386,7 @@ fn a_pid_of_a_dead_process_never_comes_to_mean_another_one() {
             assert!(!process::is_alive(p.pid()));
         }
         assert!(seen.iter().all(|pid| !process::is_alive(*pid) && process::process_info(*pid).is_none()));
-        assert_eq!(process::processes(), [me.pid()]);
+        assert_eq!(living(), [me.pid()]);
     });
 }
 

@@ -151,7 +151,7 @@ fn p47_flush_works_for_a_down_that_was_converted_into_the_mailbox_s_own_type() {
     }
     everywhere(|mut me| async move {
         let home = me.pid();
-        let p = process::spawn(async move |mut mailbox: Mailbox<Msg>| {
+        let (_, monitor) = process::spawn_monitor(async move |mut mailbox: Mailbox<Msg>| {
             let target = idle();
             let (gone, kept) = (mailbox.monitor(target), mailbox.monitor(target));
             process::exit(target, custom());
@@ -165,7 +165,6 @@ fn p47_flush_works_for_a_down_that_was_converted_into_the_mailbox_s_own_type() {
             assert_eq!(mailbox.try_receive(), None);
             process::send(home, ());
         });
-        let monitor = me.monitor(p.pid());
         assert_eq!(down(&mut me, monitor).await.reason, ExitReason::Normal);
         next::<()>(&mut me).await;
     });

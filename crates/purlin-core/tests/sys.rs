@@ -76,7 +76,7 @@ fn g82_requests_are_served_in_mailbox_order() {
 
 #[test]
 fn sy3_g80_a_suspended_server_holds_messages_serves_requests_and_resumes_in_order() {
-    on_every_path(|mut me| async move {
+    in_simulation_on_every_path(|mut me| async move {
         let log = Log::default();
         let server = Lab::start(Setup::trapping(&log)).await.unwrap();
         let pid = server.pid();

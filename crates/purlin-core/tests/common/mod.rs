@@ -196,6 +196,11 @@ pub fn is_planned(reason: &ExitReason, what: &str) -> bool {
     reason.panic_info().is_some_and(|info| info.message == format!("{PLANNED}: {what}"))
 }
 
+/// The processes that need not end. One whose end is known already may still be in the process table for a moment.
+pub fn living() -> Vec<Pid> {
+    process::processes().into_iter().filter(|pid| process::is_alive(*pid)).collect()
+}
+
 /// A process that waits until it is ended.
 pub fn idle() -> Pid {
     process::spawn(async |mut mailbox: Mailbox<()>| mailbox.receive().await).pid()
