@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 mod deps;
 mod instr;
+mod licences;
+mod mutants;
 mod source;
 mod test;
 mod tidy;
@@ -34,9 +36,19 @@ const COMMANDS: &[Command] = &[
     },
     Command { name: "deps", about: "counts the crates that purlin-core brings with it", run: deps::run },
     Command {
+        name: "licences",
+        about: "what may come into the dependency tree: licences, sources, versions",
+        run: licences::run,
+    },
+    Command {
         name: "instr",
         about: "instructions per hot operation, against the committed figures; --bless writes them",
         run: instr::run,
+    },
+    Command {
+        name: "mutants",
+        about: "plants bugs in a copy and sees that tests notice; --only a part, --write the page",
+        run: mutants::run,
     },
 ];
 
@@ -57,7 +69,7 @@ fn main() -> ExitCode {
             }
             eprintln!("usage: cargo xtask <command>");
             for command in COMMANDS {
-                eprintln!("  {:<6} {}", command.name, command.about);
+                eprintln!("  {:<8} {}", command.name, command.about);
             }
             ExitCode::from(2)
         },

@@ -111,9 +111,9 @@ async fn run(command: Command) -> Result<ExitCode, Error> {
                 lying_receiver: args.lying_receiver,
             };
             let agree = tokio::select! {
-                // First: the same signal makes `#[purlin::main]` stop the processes.
+                // First: the demonstration itself fails when its processes are stopped.
                 biased;
-                () = serve::asked_to_stop()? => {
+                () = purlin::Node::current().stopping() => {
                     return Err("stopped by a signal before the books could be compared".into());
                 },
                 agree = demo::run(options) => agree?,

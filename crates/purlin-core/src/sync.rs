@@ -46,6 +46,14 @@ impl<T> UnsafeCell<T> {
     }
 }
 
+/// Stores a pointer, with a full barrier between the store and the SeqCst loads that follow.
+#[inline(always)]
+pub(crate) fn publish<T>(place: &AtomicPtr<T>, pointer: *mut T) {
+    // An exchange is the cheapest full barrier there is on x86. Its place in the single total order, before that of the next SeqCst load, is
+    // all that is wanted of it.
+    place.swap(pointer, Ordering::SeqCst);
+}
+
 /// Tells the processor that this is a spin loop.
 #[inline(always)]
 pub(crate) fn spin() {

@@ -494,8 +494,8 @@ fn a_handler_that_never_gives_way_is_reported_while_it_runs_and_others_go_on() {
                 if event.metadata.pid("pid") == Some(hog) {
                     given.add(format!(
                         "{} {}",
-                        event.metadata.str("label").unwrap(),
-                        event.metadata.str("message_type").unwrap()
+                        event.metadata.str("name").unwrap(),
+                        event.metadata.str("message_type").unwrap_or_default()
                     ));
                     // The alarm is the last of three reports.
                     if event.measurements.duration("limit") == Some(millis(100)) {

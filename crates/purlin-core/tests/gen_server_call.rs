@@ -328,6 +328,22 @@ fn g32_a_call_does_not_look_at_the_caller_s_mailbox() {
 }
 
 #[test]
+fn g32_a_call_in_place_does_not_touch_the_caller_s_mailbox() {
+    // One that is queued suspends its caller, which takes what is new once when it goes on.
+    run(Run::Simulated { seed: 1, path: CallPath::Direct }, |me| async move {
+        let server = lab().await;
+        let waiting = || process::process_info(me.pid()).unwrap().message_queue_len;
+        for n in 1..=10_000 {
+            process::send(me.pid(), n);
+            if n % 1_000 == 0 {
+                assert_eq!(server.call(Add(1)).await.unwrap(), i64::from(n / 1_000));
+                assert_eq!(waiting(), n as usize, "no message was even taken from the queue");
+            }
+        }
+    });
+}
+
+#[test]
 fn g34_stop_without_a_reply_fails_the_call_with_the_reason() {
     on_every_path(|_| async move {
         let log = Log::default();
@@ -489,5 +505,43 @@ fn caller_tells_who_calls() {
         let outside =
             tokio::spawn(node.scope(async move { server.call(doing(|_, cx| cx.caller())).await.unwrap() }));
         assert_eq!(outside.await.unwrap(), None);
+    });
+}
+
+/// Polls a future that is completed; the message of the panic that this is.
+fn once_more<F: Future + Unpin>(future: &mut F) -> &'static str {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    // A call may first have to give way.
+    let panic = (0..3).find_map(|_| {
+        let poll = || std::pin::Pin::new(&mut *future).poll(&mut cx).is_ready();
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(poll)).err()
+    });
+    panic.expect("it can be polled once more").downcast_ref::<&str>().unwrap()
+}
+
+#[test]
+fn a_call_that_is_polled_after_it_was_completed_panics_and_leaves_the_server_as_it_was() {
+    let is_meant = |message: &str| assert_eq!(message, "a call was polled after it was completed");
+    on_every_path(move |_| async move {
+        let server = lab().await;
+        let mut call = server.call(Add(1));
+        assert_eq!((&mut call).await.unwrap(), 1);
+        is_meant(once_more(&mut call));
+        let mut call = server.call(AddSync(1));
+        assert_eq!((&mut call).await.unwrap(), 2);
+        is_meant(once_more(&mut call));
+        let mut call = server.call(Get);
+        assert_eq!((&mut call).await.unwrap(), 2);
+        is_meant(once_more(&mut call));
+        let mut call = server.call(wait(|_, _| Box::pin(process::yield_now())));
+        (&mut call).await.unwrap();
+        is_meant(once_more(&mut call));
+        // One that failed is not made by another poll, even if it could be by now.
+        let late = Lab::named("late");
+        let mut call = late.call(Add(1));
+        assert_eq!(kind((&mut call).await), CallErrorKind::NoProc);
+        process::register("late", server.pid()).unwrap();
+        is_meant(once_more(&mut call));
+        assert_eq!(server.call(Add(0)).await.unwrap(), 2);
     });
 }

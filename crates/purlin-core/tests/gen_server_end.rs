@@ -157,6 +157,16 @@ fn g71_a_trapping_server_gets_the_exits_of_others_as_messages() {
         server.call(Get).await.unwrap();
         assert_eq!(log.all()[4], "exit no such process");
         server.stop().await.unwrap();
+        // A server that has a parent is no different: only the parent's own exit is no message.
+        let log = Log::default();
+        let child = Lab::start_link(Setup::trapping(&log)).await.unwrap();
+        let linked = idle();
+        child.call(doing(move |_, cx| cx.link(linked).unwrap())).await.unwrap();
+        process::exit(linked, custom());
+        process::wait(linked).await;
+        child.call(Get).await.unwrap();
+        assert_eq!(log.all(), ["init".to_owned(), format!("exit {}", custom())]);
+        child.stop().await.unwrap();
     });
 }
 
@@ -325,6 +335,37 @@ fn g76_the_report_tells_last_message_state_reason_name_and_work_done() {
 }
 
 #[test]
+fn g76_the_report_of_a_crash_in_a_call_tells_whose_call_it_was() {
+    for path in [CallPath::Direct, CallPath::Queued] {
+        let events = Events::default();
+        let callers = Log::default();
+        let given = callers.clone();
+        events.during(|| {
+            run(Run::Simulated { seed: 4, path }, move |me| {
+                let given = given.clone();
+                async move {
+                    given.add(me.pid().to_string());
+                    let outcome: Result<(), _> = lab().await.call(doing(|_, _| planned("in a call"))).await;
+                    assert!(outcome.is_err());
+                    let waiting = wait(|_, _| {
+                        Box::pin(async {
+                            process::yield_now().await;
+                            planned("after waiting")
+                        })
+                    });
+                    let outcome: Result<(), _> = lab().await.call(waiting).await;
+                    assert!(outcome.is_err());
+                }
+            });
+        });
+        let reports = events.take("purlin::crash");
+        assert_eq!(reports.len(), 2);
+        let client = format!("client=\"{}\"", callers.all()[0]);
+        assert!(reports.iter().all(|report| report.contains(&client)), "{client} is not in {reports:?}");
+    }
+}
+
+#[test]
 fn g77_a_format_status_that_panics_does_not_mask_the_crash() {
     let logged =
         reports(|server| server.cast(CastDo(stopping(custom()))), Some(|| planned("in format_status")));
@@ -378,6 +419,28 @@ fn g78_what_waits_in_the_mailbox_is_dropped_and_pending_callers_get_the_reason()
         }
         process::wait(server.pid()).await;
         assert_eq!(log.all(), ["cast dropped"]);
+    });
+}
+
+#[test]
+fn g78_what_is_behind_a_fatal_signal_is_dropped_when_the_server_has_ended() {
+    struct Asking(Pid, Log<bool>);
+    impl Drop for Asking {
+        fn drop(&mut self) {
+            self.1.add(process::is_alive(self.0));
+        }
+    }
+    everywhere(|_| async move {
+        let alive = Log::default();
+        let server = lab().await;
+        let asking = Asking(server.pid(), alive.clone());
+        process::exit(server.pid(), custom());
+        // In one step of this process: on one worker they are in the mailbox together, the signal first.
+        server.cast(casting(move |_, _| drop(asking)));
+        let error = server.call(Add(1)).await.unwrap_err();
+        assert!(error.is_no_proc() || error.exit_reason() == Some(&custom()), "{error}");
+        process::wait(server.pid()).await;
+        assert_eq!(alive.all(), [false], "a caller that is told now finds the reason");
     });
 }
 

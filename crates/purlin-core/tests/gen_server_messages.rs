@@ -83,10 +83,12 @@ fn g49_untyped_messages_go_to_handle_info() {
         process::send_named("infos", Note("by name")).unwrap();
         server.send(Note("typed"));
         process::send_after(server.pid(), Duration::ZERO, Note("by a timer"));
-        while log.all().len() < 5 {
+        // Until all are handled, or found to have no handler.
+        while log.all().len() as u64 + Node::current().stats().unhandled < 5 {
             server.call(Get).await.unwrap();
             process::yield_now().await;
         }
+        assert_eq!(Node::current().stats().unhandled, 0);
         let all = log.all();
         let sent: Vec<_> = all.iter().map(String::as_str).filter(|t| *t != "by a timer").collect();
         assert_eq!(sent, ["init", "untyped", "by name", "typed"]);
@@ -188,6 +190,27 @@ fn g55_a_timeout_can_be_set_in_init_and_by_its_own_handler_s_neighbours() {
 }
 
 #[test]
+fn g55_a_timeout_that_fired_behind_a_message_which_set_another_is_none() {
+    in_simulation(|_| async move {
+        let log = Log::default();
+        let server = Lab::start(Setup::logging(&log)).await.unwrap();
+        // Both timers fire in the same tick, the message's before the timeout's, so that the timeout is in the mailbox, behind the message,
+        // when the message's handler sets another.
+        server
+            .call(doing(|_, cx| {
+                cx.send_after(secs(1), informing(|_, cx| cx.timeout(secs(5))));
+                cx.timeout(secs(1));
+            }))
+            .await
+            .unwrap();
+        process::sleep(secs(3)).await;
+        assert_eq!(log.all(), ["init"]);
+        process::sleep(secs(4)).await;
+        assert_eq!(log.all(), ["init", "timeout"]);
+    });
+}
+
+#[test]
 fn g59_without_a_timeout_none_comes_and_the_longest_does_not_come_soon() {
     in_simulation(|_| async move {
         let log = Log::default();
@@ -213,6 +236,13 @@ fn g60_g62_a_hibernating_server_wakes_by_messages_and_sys_requests_with_its_stat
         assert_eq!(server.call(Get).await.unwrap(), (0..200).sum());
         server.cast(casting(|_, cx| cx.hibernate()));
         assert_eq!(server.call(Add(1)).await.unwrap(), (0..200).sum::<i64>() + 1);
+        // What is in the mailbox already when it hibernates is not lost, and a request does not end the sleep for good.
+        for n in 2..5 {
+            server.cast(casting(|_, cx| cx.hibernate()));
+            let seen = sys::inspect_state(&server, |lab| lab.value).await;
+            assert_eq!(seen, Ok((0..200).sum::<i64>() + n - 1));
+            assert_eq!(server.call(Add(1)).await.unwrap(), (0..200).sum::<i64>() + n);
+        }
     });
 }
 

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::future::Future;
 use std::time::Duration;
 
 use common::lab::*;
@@ -104,6 +105,30 @@ fn g6_a_panic_an_error_and_an_exit_in_init_fail_the_start() {
     });
 }
 
+/// A server whose `init` is a plain function, and panics before it returns a future if it is told to.
+struct Hasty;
+
+impl GenServer for Hasty {
+    type Args = bool;
+    fn init(panics: bool, _: &mut Cx<Self>) -> impl Future<Output = Result<Self, InitError>> + Send {
+        if panics {
+            planned("before the future");
+        }
+        std::future::ready(Ok(Hasty))
+    }
+}
+
+#[test]
+fn g6_an_init_that_panics_before_it_is_a_future_fails_the_start() {
+    everywhere(|mut me| async move {
+        me.trap_exits(true);
+        let StartError::Failed(reason) = Hasty::start_link(true).await.unwrap_err() else { panic!() };
+        assert!(is_planned(&reason, "before the future"), "{reason}");
+        assert_eq!(next::<Exit>(&mut me).await.reason, reason);
+        assert!(Hasty::start(false).await.unwrap().is_alive());
+    });
+}
+
 #[test]
 fn g6_a_server_killed_in_init_fails_the_start_with_killed() {
     everywhere(|me| async move {
@@ -177,6 +202,27 @@ fn g10_a_taken_name_fails_the_start_and_init_is_not_run() {
         assert_eq!(note.all(), ["args dropped"]);
         assert_eq!(process::process_info(me.pid()).unwrap().links, []);
         assert_eq!(living().len(), 2);
+        nothing(&mut me);
+    });
+}
+
+#[test]
+fn g11_a_taken_via_name_fails_the_start_and_init_is_not_run() {
+    everywhere(|mut me| async move {
+        me.trap_exits(true);
+        let log = Log::default();
+        let registry = Registry::<String, ()>::unique("names").start_link().await.unwrap();
+        let name = registry.via::<Lab>("taken".to_owned());
+        let first = Lab::start(Setup::logging(&log)).name(&name).await.unwrap();
+        let (links, processes) = (process::process_info(me.pid()).unwrap().links, living().len());
+        let note = Log::default();
+        let setup = Setup { on_drop: Some(DropNote(note.clone(), "args dropped")), ..Setup::logging(&log) };
+        let second = Lab::start_link(setup).name(&name).await;
+        assert_eq!(second.unwrap_err(), StartError::AlreadyStarted(first.pid()));
+        assert_eq!((log.all(), note.all()), (vec!["init".to_owned()], vec!["args dropped"]));
+        assert_eq!(process::process_info(me.pid()).unwrap().links, links);
+        assert_eq!(living().len(), processes);
+        assert_eq!(name.whereis().unwrap().pid(), first.pid());
         nothing(&mut me);
     });
 }
@@ -328,5 +374,49 @@ fn a_call_to_a_server_in_init_waits_for_it() {
         });
         Lab::start(setup).name("starting").await.unwrap();
         assert_eq!(next::<i64>(&mut me).await, 42);
+    });
+}
+
+/// Keeps a value of any type.
+struct Keeper<T>(T);
+
+struct Show;
+
+impl<T: Clone + Send + Sync + 'static> GenServer for Keeper<T> {
+    type Args = T;
+
+    async fn init(value: T, _: &mut Cx<Self>) -> Result<Self, InitError> {
+        Ok(Keeper(value))
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> HandleRead<Show> for Keeper<T> {
+    type Reply = T;
+
+    fn handle_read(&self, Show: Show, _: &ReadCx<Self>) -> T {
+        self.0.clone()
+    }
+}
+
+#[test]
+fn a_generic_server_whose_arguments_have_a_static_lifetime_starts_inside_a_future_that_must_be_send() {
+    // That this compiles is the test: the futures of a spawned process and of a task must be `Send`.
+    everywhere(|mut me| async move {
+        let to = me.address();
+        process::spawn(async move |_: Mailbox<()>| {
+            let keeper = Keeper::start("text").await.unwrap();
+            let other = Keeper::start_link(Some("text")).name("other").timeout(secs(5)).await.unwrap();
+            let both = (keeper.call(Show).await.unwrap(), other.call(Show).await.unwrap());
+            to.send(both);
+        });
+        assert_eq!(next::<(&str, Option<&str>)>(&mut me).await, ("text", Some("text")));
+        let watcher = process::spawn(async |mut mailbox: Mailbox<Down>| {
+            let (keeper, monitor) = Keeper::start("text").monitor().await.unwrap();
+            keeper.stop().await.unwrap();
+            assert_eq!(mailbox.receive().await.monitor, monitor);
+        });
+        assert!(watcher.wait().await.is_normal());
+        let task = tokio::spawn(Node::current().scope(async { Keeper::start(vec!["text"]).await.unwrap() }));
+        assert_eq!(task.await.unwrap().call(Show).await.unwrap(), ["text"]);
     });
 }

@@ -151,6 +151,64 @@ fn drop_oldest_of_a_call_tells_its_caller_at_once() {
     });
 }
 
+/// A suspended server with room for three messages.
+async fn suspended() -> (Ref<Lab>, Log<String>) {
+    let log = Log::default();
+    let bound = MailboxBound::new(3, Overflow::DropOldest);
+    let server = Lab::start(Setup::logging(&log)).mailbox(bound).await.unwrap();
+    sys::suspend(server.pid()).await.unwrap();
+    (server, log)
+}
+
+#[test]
+fn drop_oldest_does_not_reach_what_a_suspended_server_has_taken_and_the_bound_holds_all_the_same() {
+    in_simulation_on_every_path(|_| async move {
+        let (server, log) = suspended().await;
+        for name in ["a", "b", "c"] {
+            server.cast(Tell(name));
+        }
+        // It serves this, and has taken everything before it.
+        sys::get_status(server.pid()).await.unwrap();
+        let node = Node::current();
+        let before = node.stats().dropped;
+        server.cast(Tell("d"));
+        assert_eq!(server.try_cast(Tell("e")), Err(TryCastError::Full(Tell("e"))));
+        assert_eq!(server.call(Get).await.unwrap_err().kind(), &CallErrorKind::MailboxFull);
+        assert_eq!(node.stats().dropped, before + 2);
+        let mut waiting = Box::pin(server.cast_wait(Tell("f")));
+        assert_eq!(poll_once(&mut waiting).await, None);
+        sys::resume(server.pid()).await.unwrap();
+        assert_eq!(waiting.await, Ok(()));
+        // The call that looks must not push one out.
+        while log.all().len() < 5 {
+            process::yield_now().await;
+        }
+        assert_eq!(log.all(), ["init", "a", "b", "c", "f"]);
+        server.call(Get).await.unwrap();
+    });
+}
+
+#[test]
+fn drop_oldest_takes_the_oldest_of_those_that_a_suspended_server_has_not_taken() {
+    in_simulation(|_| async move {
+        let (server, log) = suspended().await;
+        server.cast(Tell("a"));
+        server.cast(Tell("b"));
+        sys::get_status(server.pid()).await.unwrap();
+        // Nothing runs between these: the server has not taken the first when the last one comes.
+        let before = Node::current().stats().dropped;
+        for name in ["c", "d", "e"] {
+            server.cast(Tell(name));
+        }
+        assert_eq!(Node::current().stats().dropped, before + 2);
+        sys::resume(server.pid()).await.unwrap();
+        while log.all().len() < 4 {
+            process::yield_now().await;
+        }
+        assert_eq!(log.all(), ["init", "a", "b", "e"]);
+    });
+}
+
 #[test]
 fn cast_wait_waits_for_room_and_keeps_the_order_of_one_sender() {
     everywhere(|mut me| async move {
@@ -414,5 +472,32 @@ fn many_senders_that_wait_for_room_all_get_through() {
         }
         assert_eq!(server.call(Get).await.unwrap(), 8 * 500);
         assert_eq!(Node::current().stats().dropped, 0);
+    });
+}
+
+#[test]
+fn a_call_or_cast_that_waited_for_room_in_vain_is_not_sent_by_another_poll() {
+    in_simulation_on_every_path(|_| async move {
+        let full = busy(1, Overflow::Wait).await;
+        fill(&full).await;
+        let mut call = full.server.call(Add(1)).timeout(secs(1));
+        assert_eq!((&mut call).await.unwrap_err().kind(), &CallErrorKind::Timeout);
+        let mut cast = full.server.cast_wait(Tell("b"));
+        assert_eq!(poll_once(&mut cast).await, None);
+        let _ = full.release.send(());
+        assert_eq!((&mut cast).await, Ok(()));
+        let polled = |future: &mut (dyn Future<Output = ()> + Unpin)| {
+            let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            let mut poll = || {
+                (0..3).for_each(|_| _ = std::pin::Pin::new(&mut *future).poll(&mut cx));
+            };
+            let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut poll)).unwrap_err();
+            *panic.downcast_ref::<&str>().unwrap()
+        };
+        let call = polled(&mut Box::pin(async { drop((&mut call).await) }));
+        assert_eq!(call, "a call was polled after it was completed");
+        let cast = polled(&mut Box::pin(async { drop((&mut cast).await) }));
+        assert_eq!(cast, "a cast that waits for room was polled after it was completed");
+        assert_eq!(full.server.call(Get).await.unwrap(), 0);
     });
 }

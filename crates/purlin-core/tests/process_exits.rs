@@ -342,6 +342,29 @@ fn p27_linking_twice_is_one_link_and_one_unlink_takes_it_away() {
         let monitor = me.monitor(p);
         process::exit(p, custom());
         assert_eq!(down(&mut me, monitor).await.reason, custom());
+        // Two links at once are one in both directions: its end is told, and told once.
+        me.trap_exits(true);
+        for from_here in [false, true] {
+            let home = me.pid();
+            let p = process::spawn(async move |mut mailbox: Mailbox<()>| {
+                mailbox.receive().await;
+                if !from_here {
+                    (0..2).for_each(|_| process::link(home).unwrap());
+                }
+                process::send(home, "linked");
+                mailbox.receive().await;
+            });
+            if from_here {
+                (0..2).for_each(|_| process::link(p.pid()).unwrap());
+            }
+            p.send(());
+            next::<&str>(&mut me).await;
+            let monitor = me.monitor(p.pid());
+            process::exit(p.pid(), custom());
+            assert_eq!(down(&mut me, monitor).await.reason, custom());
+            assert_eq!(next::<Exit>(&mut me).await, Exit { from: p.pid(), reason: custom() });
+            nothing(&mut me);
+        }
     });
 }
 
@@ -424,6 +447,27 @@ fn p32_after_unlink_no_exit_of_that_link_arrives_even_if_it_was_on_its_way() {
 }
 
 #[test]
+fn p32_after_unlink_no_exit_of_that_link_arrives_even_if_it_is_in_the_mailbox() {
+    run(Run::Real { workers: 2, path: CallPath::Direct }, |mut me| async move {
+        me.trap_exits(true);
+        let node = Node::current();
+        let b = process::spawn_link(async |mut mailbox: Mailbox<()>| mailbox.receive().await).pid();
+        // From outside, so that the other worker runs it: this one stays in this poll, in which signals are not applied.
+        let killer = std::thread::spawn(move || {
+            let _here = node.enter();
+            process::exit(b, custom());
+        });
+        killer.join().unwrap();
+        while process::processes().contains(&b) {
+            std::thread::yield_now();
+        }
+        assert_eq!(me.len(), 1, "the signal is there");
+        process::unlink(b);
+        nothing(&mut me);
+    });
+}
+
+#[test]
 fn p35_spawn_link_with_a_child_that_dies_at_once_shows_its_real_reason() {
     everywhere(|mut me| async move {
         me.trap_exits(true);
@@ -436,12 +480,13 @@ fn p35_spawn_link_with_a_child_that_dies_at_once_shows_its_real_reason() {
 
 #[test]
 fn p37_p73_exit_and_down_go_out_only_after_name_state_and_locals_are_gone() {
-    struct Held(Pid, Log<&'static str>);
+    /// Looks, while its process ends, at what others can see of that. (A panic here would be caught and fail nothing.)
+    struct Held(&'static str, Pid, Pid, Log<(&'static str, bool, Option<Pid>, usize)>);
     impl Drop for Held {
         fn drop(&mut self) {
-            assert!(!process::is_alive(self.0), "dying processes are dead to everybody");
-            assert_eq!(process::whereis("p37"), None);
-            self.1.add("state");
+            let Held(what, own, linked, log) = self;
+            let signals = process::process_info(*linked).unwrap().message_queue_len;
+            log.add((*what, process::is_alive(*own), process::whereis("p37"), signals));
         }
     }
     everywhere(|mut me| async move {
@@ -449,9 +494,10 @@ fn p37_p73_exit_and_down_go_out_only_after_name_state_and_locals_are_gone() {
         for _ in 0..5 {
             let log = Log::default();
             let given = log.clone();
+            let home = me.pid();
             let b = process::spawn_link(async move |mut mailbox: Mailbox<()>| {
-                let _held = Held(mailbox.pid(), given.clone());
-                process::local::put(DropNote(given, "local"));
+                let _held = Held("state", mailbox.pid(), home, given.clone());
+                process::local::put(Held("local", mailbox.pid(), home, given));
                 mailbox.receive().await;
             });
             process::register("p37", b.pid()).unwrap();
@@ -468,7 +514,7 @@ fn p37_p73_exit_and_down_go_out_only_after_name_state_and_locals_are_gone() {
                     message.is::<Exit>() || message.downcast::<Down>().is_ok_and(|d| d.monitor == monitor)
                 );
                 signals += 1;
-                assert_eq!(log.all(), ["state", "local"]);
+                assert_eq!(log.all(), [("state", false, None, 0), ("local", false, None, 0)]);
                 assert_eq!(process::whereis("p37"), None);
                 assert!(process::registered().is_empty());
             }

@@ -11,6 +11,8 @@ use purlin_core::*;
 // ---- harness --------------------------------------------------------------------------------------------------------
 
 const SEEDS: std::ops::Range<u64> = 0..20;
+/// Longer than any story takes; simulated time jumps there when a story waits for what never comes.
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// Runs a story on simulated nodes with several seeds.
 fn simulated<F: Future<Output = ()>>(seeds: std::ops::Range<u64>, story: impl Fn() -> F) {
@@ -19,7 +21,8 @@ fn simulated<F: Future<Output = ()>>(seeds: std::ops::Range<u64>, story: impl Fn
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         rt.block_on(async {
             let node = Node::builder().simulated(seed).start();
-            node.scope(story()).await;
+            let told = tokio::time::timeout(LIMIT, node.scope(story())).await;
+            told.unwrap_or_else(|_| panic!("the story did not end: seed {seed}"));
             node.shutdown().await;
             assert_eq!(node.stats().processes, 0);
         });
@@ -542,8 +545,12 @@ fn r53_a_process_holds_keys_in_several_registries_independently() {
 fn r54_a_value_changes_by_update_or_by_registering_again_only() {
     everywhere(async || {
         let registry = unique().await;
-        let a = Member::new();
+        let (a, b) = (Member::new(), Member::new());
         a.register(&registry, key("hello"), vec![1]).await.unwrap();
+        // A registration that is refused changes nothing.
+        for member in [&a, &b] {
+            assert!(member.register(&registry, key("hello"), vec![2]).await.is_err());
+        }
         // What a lookup returns is a copy.
         let mut copy: Vec<_> = registry.lookup("hello").unwrap().into_iter().collect();
         copy[0].1.push(2);
@@ -612,10 +619,54 @@ fn r38_a_name_made_before_the_duplicate_registry_ran_panics_when_it_is_used() {
         let name = builder.handle().via::<Doubler>(key("hello"));
         builder.start_link().await.unwrap();
         let processes = process::processes().len();
-        assert!(Doubler::start(()).name(&name).await.is_err());
+        let refused = Doubler::start(()).name(&name).await.unwrap_err();
+        assert_eq!(refused, StartError::DuplicateRegistry { name: "registry".into() });
+        assert!(refused.to_string().contains("\"registry\" has duplicate keys"), "{refused}");
         assert_eq!(process::processes().len(), processes);
         let reason = outcome(async move || drop(name.call(Double(1)).await)).await;
         assert!(reason.panic_info().is_some_and(|p| p.message.contains("duplicate keys")), "{reason}");
+    });
+}
+
+#[test]
+fn a_start_under_a_key_of_a_registry_that_is_not_running_says_which_one() {
+    everywhere(async || {
+        let name = Registry::<String>::named("registry").via::<Doubler>(key("hello"));
+        let processes = process::processes().len();
+        let refused = Doubler::start(()).name(&name).await.unwrap_err();
+        assert_eq!(refused, StartError::UnknownRegistry { name: "registry".into() });
+        assert!(refused.to_string().contains("no registry \"registry\" is running"), "{refused}");
+        assert_eq!(process::processes().len(), processes);
+        // A supervisor says the same.
+        let child = Doubler::child_spec(()).name(&name);
+        let error = Supervisor::one_for_one().child(child).start().await.unwrap_err();
+        let failed = supervisor::FailedToStartChild::in_error(&error).unwrap();
+        assert_eq!(failed.error, refused);
+        // For its users such a name is one that nobody has.
+        assert_eq!(*name.call(Double(1)).await.unwrap_err().kind(), CallErrorKind::NoProc);
+        name.cast(Crashing);
+        let registry = unique::<()>().await;
+        Doubler::start(()).name(&name).await.unwrap();
+        assert_eq!(name.call(Double(1)).await.unwrap(), 2);
+        assert_eq!(registry.count(), Ok(1));
+    });
+}
+
+#[test]
+fn a_start_under_a_key_of_something_that_is_no_such_registry_says_what_it_is() {
+    everywhere(async || {
+        Doubler::start(()).name("doubler").await.unwrap();
+        Registry::<u8>::unique("numbers").start().await.unwrap();
+        for (registry, found) in [("doubler", "Doubler"), ("numbers", "RegistryServer<u8>")] {
+            let name = Registry::<String>::named(registry).via::<Doubler>(key("hello"));
+            let refused = Doubler::start(()).name(&name).await.unwrap_err();
+            assert!(
+                matches!(&refused, StartError::WrongRegistry(wrong) if wrong.name == registry),
+                "{refused:?}"
+            );
+            assert!(refused.to_string().contains(&format!("{registry:?} is a `{found}")), "{refused}");
+            assert!(name.call(Double(1)).await.unwrap_err().is_no_proc());
+        }
     });
 }
 

@@ -68,7 +68,7 @@ fn s2_a_supervisor_whose_init_says_ignore_is_not_started() {
 }
 
 #[test]
-fn s2_s3_a_module_supervisor_can_be_a_child_and_is_described_anew_at_each_restart() {
+fn s2_a_module_supervisor_can_be_a_child_and_is_described_anew_at_each_restart() {
     everywhere(|| async {
         let journal = Journal::new();
         let ignored = Picky::child_spec(("ignore", journal.clone())).id("ignored");
@@ -96,7 +96,7 @@ async fn end_supervisor(pid: Pid) {
 }
 
 #[test]
-fn s3_s4_s5_an_ignoring_child_is_kept_without_a_process_unless_it_is_temporary() {
+fn s5_an_ignoring_child_is_kept_without_a_process_unless_it_is_temporary() {
     everywhere(|| async {
         let journal = Journal::new();
         let ignoring =

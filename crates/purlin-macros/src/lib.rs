@@ -90,9 +90,19 @@ pub fn gen_server(options: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 /// A program that is to run until it is stopped ends its `main` with `std::future::pending().await`.
 ///
-/// SIGTERM or SIGINT (Ctrl-C) stops the node: its processes are shut down, the youngest first, each with its `terminate`; the program
-/// then ends with status 0. A second signal ends it at once, with status 128 + the signal's number. When `main` returns (or panics), the
-/// node is stopped in the same way, and the program ends with what `main` returned.
+/// # Signals
+/// SIGTERM or SIGINT (Ctrl-C) stops the node, as `Node::shutdown` does: the processes that no process started (top supervisors among them)
+/// are asked to shut down one after another, supervisors stop their children in reverse order, and whoever is left after 30 seconds is killed.
+/// As in OTP, a server runs its `terminate` then if it traps exits.
+///
+/// `main` goes on meanwhile. It can wait for such a stop with `Node::stopping`, and tell by `Node::is_stopping` whether a process that it
+/// sees end was stopped or has failed. If `main` returns, at the latest 100 ms after the last process has ended, the program ends with what it
+/// returned; otherwise `main` is dropped where it waits, and the program ends with status 0.
+///
+/// A second signal ends the program at once, whatever its threads are doing, with status 128 + the signal's number; no `terminate` runs.
+///
+/// When `main` returns or panics without a signal, the node is stopped in the same way, and the program ends with what `main` returned, or
+/// with its panic.
 ///
 /// # Options
 /// * `worker_threads = 4`: threads of the runtime; by default one per core.

@@ -8,6 +8,7 @@ pub mod links;
 pub mod mailbox;
 pub mod ring;
 pub mod run_lock;
+pub mod seats;
 pub mod slot;
 pub mod table;
 

@@ -22,6 +22,9 @@ pub(crate) mod pid;
 #[path = "../../purlin-core/src/process/relations.rs"]
 pub(crate) mod relations;
 #[allow(dead_code)]
+#[path = "../../purlin-core/src/process/seat.rs"]
+pub(crate) mod seat;
+#[allow(dead_code)]
 #[path = "../../purlin-core/src/process/signal.rs"]
 pub(crate) mod signal;
 #[allow(dead_code)]

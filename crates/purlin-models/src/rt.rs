@@ -12,6 +12,8 @@ use crate::node::current;
 use crate::process::cell::{Proc, ProcRef};
 use crate::process::pid::Pid;
 use crate::process::run::RunCx;
+use crate::process::seat::{self, Seat};
+use crate::process::word::BIASED;
 use crate::sync::{AtomicU32, Ordering};
 
 #[allow(dead_code)]
@@ -39,6 +41,7 @@ pub(crate) struct Rt {
     // Filled before the threads start. Never held across an operation that loom sees.
     entries: std::sync::Mutex<Vec<Rc<Entry>>>,
     pub(crate) timers: Timers,
+    seats: [Seat; 2],
 }
 
 /// Timers are not modelled.
@@ -64,6 +67,10 @@ impl Rt {
         let entry =
             Entry { proc: proc.into_raw(), listed: AtomicU32::new(1), ready: std::sync::Mutex::new(None) };
         lock(&self.entries).push(Rc::new(entry));
+    }
+
+    pub(crate) fn seats(&self) -> impl Iterator<Item = &Seat> {
+        self.seats.iter()
     }
 
     fn entries(&self) -> Vec<Rc<Entry>> {
@@ -110,6 +117,10 @@ impl Rt {
             // SAFETY: the block lives until the model is over.
             let proc = unsafe { entry.proc.as_ref() };
             let old = proc.word.begin();
+            // One look, so that models also go the way by the run queue.
+            if old & BIASED != 0 && !seat::wait(proc, old, 1) {
+                continue;
+            }
             let before = current::replace(Some(entry.proc));
             // SAFETY: `begin` took RUN.
             let ended = unsafe { (proc.table.activate)(proc, old, &RunCx::new()) };

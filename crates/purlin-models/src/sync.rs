@@ -31,6 +31,13 @@ impl<T> Mutex<T> {
     }
 }
 
+/// loom knows SeqCst of fences only, and takes an operation's for AcqRel: here the barrier is a fence.
+#[track_caller]
+pub(crate) fn publish<T>(place: &AtomicPtr<T>, pointer: *mut T) {
+    place.store(pointer, Ordering::Release);
+    fence(Ordering::SeqCst);
+}
+
 /// In a spin loop another thread must get its turn, or the model never ends.
 #[track_caller]
 pub(crate) fn spin() {

@@ -28,6 +28,15 @@ models! {
         a_handler_left_suspended_by_its_caller_is_finished
         a_stop_marked_in_place_ends_the_server_once
     }
+    seats {
+        a_reader_in_a_seat_and_an_activation_exclude_each_other
+        a_reader_in_a_seat_and_a_call_in_place_exclude_each_other
+        readers_in_two_seats_see_whole_states
+        a_process_unbiased_by_one_call_is_safe_for_the_next
+        a_reader_that_biases_a_process_loses_no_message
+        a_call_that_gives_way_to_a_reader_sees_to_a_message
+        a_process_ends_after_its_readers
+    }
     mailbox {
         messages_are_handled_once_in_their_senders_order
         a_server_that_gives_way_loses_nothing

@@ -3,9 +3,10 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::process::{ExitCode, Termination};
 use std::task::Poll;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use purlin_core::Node;
@@ -67,21 +68,13 @@ impl Program {
             node = node.name(name);
         }
         let node = node.start();
-        let (stop, stopped) = oneshot::channel();
-        // A sender that goes looks like a stop: without signals it stays here.
-        let mut unwatched = None;
-        match signal::Signals::new() {
-            Ok(signals) => drop(runtime.spawn(stop_on_signal(signals, node.clone(), stop))),
-            Err(error) => {
-                tracing::warn!(target: "purlin::main", %error, "signals cannot be watched: they will end the program at once");
-                unwatched = Some(stop);
-            },
-        }
+        let (watch, stopped) = Watch::start(&node);
         let outcome =
             catch_unwind(AssertUnwindSafe(|| runtime.block_on(node.scope(until_stopped(main, stopped)))));
         runtime.block_on(node.shutdown());
-        drop((entered, unwatched));
+        drop(entered);
         runtime.shutdown_timeout(BLOCKING_WORK);
+        drop(watch);
         match outcome {
             Ok(Some(output)) => output.report(),
             Ok(None) => ExitCode::SUCCESS,
@@ -106,7 +99,7 @@ async fn until_stopped<F: Future>(main: F, mut stopped: oneshot::Receiver<()>) -
         if let Poll::Ready(output) = main.as_mut().poll(cx) {
             return Poll::Ready(Some(output));
         }
-        std::pin::Pin::new(&mut stopped).poll(cx).map(|_| None)
+        Pin::new(&mut stopped).poll(cx).map(|_| None)
     })
     .await;
     match output {
@@ -115,22 +108,83 @@ async fn until_stopped<F: Future>(main: F, mut stopped: oneshot::Receiver<()>) -
     }
 }
 
+/// Watches for signals, on a thread of its own: a program whose threads are all busy must hear them too. Ends when dropped.
+struct Watch {
+    /// Dropped, it tells the thread to end. Without a thread it is the sender that a stop would have come from.
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Begins; the receiver hears when a signal has stopped the node.
+    fn start(node: &Node) -> (Watch, oneshot::Receiver<()>) {
+        let (end, ended) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel();
+        let node = node.clone();
+        let thread = || {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let signals = {
+                let _entered = runtime.enter();
+                signal::Signals::new()?
+            };
+            let watch = move || runtime.block_on(until_ended(stop_on_signal(signals, node, stop), ended));
+            thread::Builder::new().name("purlin-signals".to_owned()).spawn(watch)
+        };
+        match thread() {
+            Ok(thread) => (Watch { end: Some(end), thread: Some(thread) }, stopped),
+            Err(error) => {
+                let error: io::Error = error;
+                tracing::warn!(target: "purlin::main", %error, "signals cannot be watched: they will end the program at once");
+                // A sender that goes looks like a stop: without signals it stays here.
+                let (never, stopped) = oneshot::channel();
+                (Watch { end: Some(never), thread: None }, stopped)
+            },
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic in there has been reported by the panic hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Drives `watch` until the other half of `ended` goes.
+async fn until_ended(watch: impl Future<Output = ()>, mut ended: oneshot::Receiver<()>) {
+    let mut watch = pin!(watch);
+    poll_fn(|cx| match watch.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(()),
+        Poll::Pending => Pin::new(&mut ended).poll(cx).map(drop),
+    })
+    .await;
+}
+
 /// Stops the node when a signal asks for it, and the program when a second one does.
 async fn stop_on_signal(mut signals: signal::Signals, node: Node, stop: oneshot::Sender<()>) {
     let name = signals.next().await.name;
     tracing::info!(target: "purlin::main", signal = name, "stopping; a second signal ends the program at once");
-    drop(tokio::spawn(async move {
-        let signal = signals.next().await;
-        tracing::warn!(target: "purlin::main", signal = signal.name, "ending at once");
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the person at the terminal does not want to wait for the orderly stop"
-        )]
-        std::process::exit(signal.status);
-    }));
-    node.shutdown().await;
-    // It fails when `main` has returned meanwhile.
-    let _ = stop.send(());
+    let mut stopping = pin!(async move {
+        node.shutdown().await;
+        // It fails when `main` has returned meanwhile.
+        let _ = stop.send(());
+    });
+    let mut second = pin!(signals.next());
+    let mut stopped = false;
+    let signal = poll_fn(|cx| {
+        stopped = stopped || stopping.as_mut().poll(cx).is_ready();
+        second.as_mut().poll(cx)
+    })
+    .await;
+    tracing::warn!(target: "purlin::main", signal = signal.name, "ending at once");
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the person at the terminal does not want to wait for the orderly stop"
+    )]
+    std::process::exit(signal.status);
 }
 
 /// The signals that ask a program to end.

@@ -92,7 +92,49 @@ async fn does_not_stop() {
     std::future::pending().await
 }
 
+#[purlin::main]
+async fn tells_a_stop_from_a_failure() -> ExitCode {
+    let supervisor = Supervisor::one_for_one()
+        .max_restarts(0, secs(5))
+        .child(Speaker::child_spec("speaker").name("speaker"))
+        .start_link()
+        .await
+        .unwrap();
+    println!("ready");
+    if std::env::var_os(FAILS).is_some() {
+        process::exit(process::whereis("speaker").unwrap(), ExitReason::Kill);
+    }
+    process::wait(supervisor.pid()).await;
+    println!("stopping: {}", Node::current().is_stopping());
+    ExitCode::from(4)
+}
+
+#[purlin::main]
+async fn hears_that_it_is_stopping() -> ExitCode {
+    let speaker = Speaker::start("speaker").await.unwrap();
+    println!("ready");
+    Node::current().stopping().await;
+    println!("main hears it");
+    process::wait(speaker.pid()).await;
+    ExitCode::from(5)
+}
+
+#[purlin::main(worker_threads = 1)]
+async fn blocks_its_only_worker() {
+    process::spawn(async |_: Mailbox<()>| {
+        println!("ready");
+        loop {
+            std::thread::park();
+        }
+    });
+    Node::current().stopping().await;
+    println!("main hears it");
+    std::future::pending().await
+}
+
 const VARIABLE: &str = "PURLIN_TEST_PROGRAM";
+/// Set for a program in which something fails.
+const FAILS: &str = "PURLIN_TEST_FAILS";
 
 /// Is run by the tests below, in a process of its own.
 #[test]
@@ -106,13 +148,19 @@ fn program() {
         "waits" => waits(),
         "sees_its_servers_end" => sees_its_servers_end(),
         "does_not_stop" => does_not_stop(),
+        "tells_a_stop_from_a_failure" => tells_a_stop_from_a_failure(),
+        "hears_that_it_is_stopping" => hears_that_it_is_stopping(),
+        "blocks_its_only_worker" => blocks_its_only_worker(),
         other => panic!("there is no program {other}"),
     };
     println!("{code:?} returned");
 }
 
 fn start(name: &str) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    start_with(name, &mut Command::new(std::env::current_exe().unwrap()))
+}
+
+fn start_with(name: &str, command: &mut Command) -> Child {
     command.args(["--exact", "program", "--nocapture", "--test-threads=1"]).env(VARIABLE, name);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -212,4 +260,42 @@ fn a_second_signal_ends_the_program_at_once() {
     signal(&child, "INT");
     let (_, code) = rest(reader, &mut child);
     assert_eq!(code, Some(130));
+}
+
+#[test]
+fn main_can_tell_a_stop_by_a_signal_from_a_supervisor_that_gives_up() {
+    let mut child = start("tells_a_stop_from_a_failure");
+    let reader = wait_for(&mut child, "ready");
+    signal(&child, "TERM");
+    let (text, _) = rest(reader, &mut child);
+    assert!(text.starts_with("speaker ends: shutdown\nstopping: true\n"), "{text}");
+
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let mut child = start_with("tells_a_stop_from_a_failure", command.env(FAILS, "1"));
+    let reader = wait_for(&mut child, "ready");
+    let (text, _) = rest(reader, &mut child);
+    assert!(text.starts_with("stopping: false\n"), "{text}");
+}
+
+#[test]
+fn main_hears_that_a_signal_has_come_and_its_result_is_the_programs() {
+    let mut child = start("hears_that_it_is_stopping");
+    let reader = wait_for(&mut child, "ready");
+    signal(&child, "INT");
+    let (text, _) = rest(reader, &mut child);
+    assert!(text.contains("main hears it\n") && text.contains("speaker ends: shutdown\n"), "{text}");
+    assert!(text.contains(&format!("{:?} returned", ExitCode::from(5))), "{text}");
+}
+
+#[test]
+fn a_second_signal_ends_a_program_whose_threads_are_all_blocked() {
+    let mut child = start("blocks_its_only_worker");
+    let mut reader = wait_for(&mut child, "ready");
+    signal(&child, "INT");
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    assert_eq!(line, "main hears it\n");
+    signal(&child, "TERM");
+    let (_, code) = rest(reader, &mut child);
+    assert_eq!(code, Some(143));
 }

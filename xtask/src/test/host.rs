@@ -62,6 +62,47 @@ pub(super) fn ensure(name: &str, package: &str) -> Result<(), String> {
     find(name).map(drop).ok_or_else(|| format!("package {package} brought no {name}"))
 }
 
+/// Makes sure that the programs of a Python wheel (`name-version`) are in its folder below `tools`.
+///
+/// # Errors
+/// Why they are not there: no Python with pip, or the wheel could not be fetched.
+pub(super) fn ensure_wheel(wheel: &str, tools: &Path) -> Result<(), String> {
+    let folder = tools.join(wheel);
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let (name, version) = wheel.rsplit_once('-').ok_or_else(|| format!("{wheel} names no version"))?;
+    let pip = "python3 -m pip --quiet --disable-pip-version-check --no-input";
+    let has_pip = || quiet(&format!("{pip} --version"));
+    if !has_pip() {
+        apt_install("python3-pip").map_err(|why| format!("{wheel} is installed with pip, and {why}"))?;
+    }
+    // Complete or not there: what is installed half stays beside it.
+    let half = tools.join(format!("{wheel}.half"));
+    let _ = fs::remove_dir_all(&half);
+    let line = format!("{pip} install --no-deps --only-binary :all: {name}=={version} --target");
+    println!("$ {line} {}", half.display());
+    let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    words.push(half.display().to_string());
+    run(&words, &[("PIP_ROOT_USER_ACTION", "ignore")], Path::new("."), Duration::from_secs(300))
+        .map_err(|why| format!("`{line}` failed: {why}"))?;
+    fs::rename(&half, &folder).map_err(|error| format!("{} cannot be made: {error}", folder.display()))
+}
+
+/// Whether a command ends well; what it prints is nobody's business.
+fn quiet(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let Some(name) = words.next() else { return false };
+    let mut command = Command::new(name);
+    command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Whether this is a run of continuous integration, where nothing that can be installed may be missing.
+pub(super) fn is_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
+}
+
 fn apt_install(package: &str) -> Result<(), String> {
     if find("apt-get").is_none() {
         return Err("there is no apt-get to install it with".to_owned());
@@ -201,5 +242,14 @@ mod tests {
         assert!(find("sh").is_some());
         assert!(find("no-such-program").is_none());
         assert_eq!(ensure("sh", "dash"), Ok(()));
+    }
+
+    #[test]
+    fn a_wheel_that_is_there_is_not_fetched_again_and_one_needs_a_version() {
+        let tools = std::env::temp_dir().join(format!("purlin-xtask-{}", std::process::id()));
+        fs::create_dir_all(tools.join("no-such-wheel-1.0")).expect("a folder for temporary files");
+        assert_eq!(ensure_wheel("no-such-wheel-1.0", &tools), Ok(()));
+        assert_eq!(ensure_wheel("wheel", &tools), Err("wheel names no version".to_owned()));
+        fs::remove_dir_all(&tools).expect("it was there");
     }
 }

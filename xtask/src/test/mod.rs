@@ -2,7 +2,8 @@
 //!
 //! [`steps`] is the table; a step is one row in it. All steps run even if an early one fails, the failures are listed at
 //! the end with the command that repeats them, and the last line is always `N passed, N failed`, counting steps. A step
-//! whose package, file or tool is not there is skipped and said so twice: where it would have run, and in the summary.
+//! whose package, file or tool is not there is skipped and said so twice: where it would have run, and in the summary. In
+//! CI a tool that could be installed and was not is a failure.
 //! `table -> step (what) -> host (how)`: only `host` starts processes or installs anything.
 
 use std::process::ExitCode;
@@ -26,8 +27,8 @@ fn steps() -> Vec<Step> {
         Step::new("tidy", &["cargo xtask tidy"]),
         Step::new("formatting", &["cargo fmt --all --check"]),
         Step::new("core's dependencies", &["cargo xtask deps"]),
-        Step::new("spelling", &["typos"]).if_tool("typos"),
-        Step::new("licences and sources", &["cargo deny check bans licenses sources"]).if_tool("cargo-deny"),
+        Step::new("spelling", &["{tools}/typos-1.52.0/bin/typos"]).wheel("typos-1.52.0"),
+        Step::new("licences and sources", &["cargo xtask licences"]),
         Step::new("clippy", &["cargo clippy {workspace} --all-targets -- -D warnings"]),
         Step::new("documentation", &["cargo doc --no-deps {workspace}"]).env("RUSTDOCFLAGS", "-D warnings"),
         Step::new("tests", &["cargo {test} {tested}"]).minutes(20),
@@ -56,6 +57,7 @@ fn steps() -> Vec<Step> {
         )
         .package("purlin-benches")
         .full(),
+        Step::new("mutants", &["cargo xtask mutants"]).command("mutants").full().minutes(30),
         Step::new("benchmarks", &["cargo run --release -p purlin-benches -- all"])
             .package("purlin-benches")
             .full()

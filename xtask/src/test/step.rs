@@ -29,10 +29,10 @@ enum Need {
     Command(&'static str),
     /// A file, relative to the workspace root.
     File(&'static str),
-    /// A program that is used where it is installed.
-    Tool(&'static str),
     /// A program that the step installs if it can: its name and its Debian package.
     Installed(&'static str, &'static str),
+    /// A program that the step installs if it can: a Python wheel that holds it, `name-version`.
+    Wheel(&'static str),
 }
 
 /// How a step ended.
@@ -104,14 +104,15 @@ impl Step {
         self.need(Need::File(path))
     }
 
-    /// Only where this program is installed.
-    pub(super) fn if_tool(self, name: &'static str) -> Step {
-        self.need(Need::Tool(name))
-    }
-
     /// Only with this program, which is installed from `package` where that is possible.
     pub(super) fn install(self, name: &'static str, package: &'static str) -> Step {
         self.need(Need::Installed(name, package))
+    }
+
+    /// Only with the programs of this Python wheel (`name-version`), which is installed into `{tools}/name-version` where
+    /// that is possible: always the same version, and nothing outside the target folder is touched.
+    pub(super) fn wheel(self, wheel: &'static str) -> Step {
+        self.need(Need::Wheel(wheel))
     }
 
     fn need(mut self, need: Need) -> Step {
@@ -122,9 +123,12 @@ impl Step {
     /// Runs the step, with the commands' output passed through.
     pub(super) fn run(&self, workspace: &Workspace) -> Outcome {
         for need in &self.needs {
-            if let Err(why) = need.check(workspace) {
-                return Outcome::Skipped { why };
+            let Err(why) = need.check(workspace) else { continue };
+            if need.is_owed() && host::is_ci() {
+                let command = format!("cargo xtask test --only \"{}\"", self.name);
+                return Outcome::Failed { command, why };
             }
+            return Outcome::Skipped { why };
         }
         for command in self.commands {
             let words = workspace.command(command);
@@ -140,13 +144,18 @@ impl Step {
 }
 
 impl Need {
+    /// Whether CI fails without it, instead of skipping the step: what can be installed is installed there.
+    fn is_owed(self) -> bool {
+        matches!(self, Need::Installed(..) | Need::Wheel(_))
+    }
+
     fn check(self, workspace: &Workspace) -> Result<(), String> {
         let (met, why) = match self {
             Need::Package(name) => (workspace.has(name), format!("no package {name} in this workspace")),
             Need::Command(name) => (crate::has_command(name), format!("there is no `cargo xtask {name}`")),
             Need::File(path) => (workspace.root().join(path).is_file(), format!("no file {path}")),
-            Need::Tool(name) => (host::find(name).is_some(), format!("{name} is not installed")),
             Need::Installed(name, package) => return host::ensure(name, package),
+            Need::Wheel(wheel) => return host::ensure_wheel(wheel, &workspace.tools()),
         };
         if met { Ok(()) } else { Err(why) }
     }
@@ -166,11 +175,16 @@ mod tests {
             Step::new("a", &["false"]).package("purlin-nowhere"),
             Step::new("b", &["false"]).command("no-such-command"),
             Step::new("c", &["false"]).file("no/such/file"),
-            Step::new("d", &["false"]).if_tool("no-such-program"),
         ];
         for step in steps {
             assert!(matches!(step.run(&workspace()), Outcome::Skipped { .. }), "{} ran", step.name);
         }
+    }
+
+    #[test]
+    fn what_can_be_installed_is_owed_in_ci() {
+        assert!(Need::Wheel("typos-1.0").is_owed() && Need::Installed("sh", "dash").is_owed());
+        assert!(!Need::Package("purlin").is_owed() && !Need::File("x").is_owed());
     }
 
     #[test]

@@ -41,6 +41,11 @@ impl Workspace {
         &self.root
     }
 
+    /// The folder that programs are installed into: below the target folder, so that a clean clone has none.
+    pub(super) fn tools(&self) -> PathBuf {
+        Path::new(&self.target).join("tools")
+    }
+
     /// Whether the workspace has a package of this name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.packages.iter().any(|package| package == name)
@@ -48,7 +53,8 @@ impl Workspace {
 
     /// Splits a row's command at white space and fills in:
     /// `{workspace}`: all packages but the heavy ones; `{tested}`: those whose tests have no step of their own;
-    /// `{test}`: the test runner, `nextest` where it is installed; `{release}`: where release programs are built.
+    /// `{test}`: the test runner, `nextest` where it is installed; `{release}`: where release programs are built;
+    /// `{tools}`: where steps install programs.
     pub(super) fn command(&self, text: &str) -> Vec<String> {
         let workspace = self.all_but(HEAVY);
         let tested = workspace.clone() + &self.all_but(TESTED_APART).replace("--workspace", "");
@@ -57,13 +63,13 @@ impl Workspace {
         } else {
             "test --no-fail-fast --lib --bins --tests --examples"
         };
-        let release = format!("{}/release", self.target);
+        let (release, tools) = (format!("{}/release", self.target), self.tools().display().to_string());
         let words = text.split_whitespace().flat_map(|word| match word {
             "{workspace}" => words(&workspace),
             "{tested}" => words(&tested),
             "{test}" => words(runner),
             // Not split again: the folder's name may hold a space.
-            _ => vec![word.replace("{release}", &release)],
+            _ => vec![word.replace("{release}", &release).replace("{tools}", &tools)],
         });
         words.collect()
     }

@@ -45,6 +45,8 @@ const PACKAGES: Rows = &[
     ("crates/purlin", &["purlin-core", "purlin-macros"]),
     ("apps/", &["purlin"]),
     ("examples/", &["purlin"]),
+    ("stress", &["purlin-core"]),
+    ("benches/instr", &["purlin-core"]),
     ("xtask", &[]),
 ];
 
@@ -243,6 +245,8 @@ mod tests {
                 ),
             ),
             ("benches/Cargo.toml", package("purlin-benches", "[dependencies]\npurlin-core = \"0.1\"\n")),
+            ("stress/Cargo.toml", package("purlin-stress", "[dependencies]\npurlin = \"0.1\"\n")),
+            ("benches/instr/Cargo.toml", package("purlin-instr", "[dependencies]\npurlin-core = \"0.1\"\n")),
         ];
         let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
         assert_eq!(
@@ -250,6 +254,7 @@ mod tests {
             [
                 "apps/webhooks/Cargo.toml:4: `webhooks` must not depend on `purlin-core`; it may use purlin",
                 "crates/purlin-core/Cargo.toml:5: `purlin-core` must not depend on `purlin`; it may use none of our crates",
+                "stress/Cargo.toml:4: `purlin-stress` must not depend on `purlin`; it may use purlin-core",
             ]
         );
     }

@@ -11,6 +11,7 @@ use crate::tree::{self, Tree};
 
 mod bans;
 mod docs;
+mod examples;
 mod layers;
 mod manifests;
 mod marks;
@@ -46,6 +47,7 @@ type Check = (&'static str, fn(&Tree) -> Vec<Finding>);
 const CHECKS: &[Check] = &[
     ("file size", size::check),
     ("module docs", docs::check),
+    ("examples", examples::check),
     ("layers inside a crate", layers::modules),
     ("layers between crates", layers::crates),
     ("manifests", manifests::check),
@@ -104,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_clean_file_has_no_findings_in_any_check() {
-        let text = "//! A module.\n\n/// Adds one.\npub fn add_one(n: u32) -> u32 {\n    n + 1\n}\n";
+        let text = "//! A module.\n\n/// Adds one.\n///\n/// ```\n/// add_one(1);\n/// ```\npub fn add_one(n: u32) -> u32 {\n    n + 1\n}\n";
         for (name, check) in CHECKS {
             assert_eq!(
                 findings(*check, &[("crates/purlin-core/src/mailbox/mod.rs", text)]),

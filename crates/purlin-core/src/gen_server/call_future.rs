@@ -33,7 +33,7 @@ pub trait Call<R>: Future<Output = Result<R, CallError>> + Send + Sized {
     fn infinity(self) -> Self;
 }
 
-/// A call under way; from [`Ref::call`](crate::Ref::call). Nothing happens before it is polled.
+/// A call under way; from [`Ref::call`](crate::Ref::call). Nothing happens before it is polled. Polled again when it is completed, it panics.
 #[must_use = "a call is made when it is awaited; no reply needed? use `.cast(..)`"]
 pub struct CallFuture<'a, S: GenServer, M, R> {
     target: &'a Target<S>,
@@ -108,6 +108,13 @@ impl<'a, S: GenServer, M, R: Send + 'static> CallFuture<'a, S, M, R> {
         }))
     }
 
+    /// The error of a call that reached no process. The message goes, so that another poll cannot send it.
+    #[cold]
+    fn never_sent(&mut self, kind: CallErrorKind) -> CallError {
+        self.message = None;
+        self.error(kind, None)
+    }
+
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, CallError>> {
         if self.waiting.as_ref().is_some_and(|w| w.to_send) {
             let sent = (self.start)(self, cx);
@@ -140,7 +147,11 @@ impl<'a, S: GenServer, M, R: Send + 'static> CallFuture<'a, S, M, R> {
                 let alarm = waiting.alarm.get_or_insert_with(|| Alarm::at(node.clone(), at));
                 match alarm.poll(cx) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(()) => Err(CallErrorKind::Timeout),
+                    Poll::Ready(()) => {
+                        // One that still waits for room: it must not be sent by another poll.
+                        self.message = None;
+                        Err(CallErrorKind::Timeout)
+                    },
                 }
             },
         };
@@ -166,9 +177,9 @@ fn start<S: GenServer, M: CallFor<S, K>, K: 'static>(
     match target.find() {
         Found::Here(proc) => run::<S, M, K>(this, proc, cx),
         Found::Named(proc) => run::<S, M, K>(this, &proc, cx),
-        Found::Nobody => Poll::Ready(Err(this.error(CallErrorKind::NoProc, None))),
-        Found::NoNode => Poll::Ready(Err(this.error(CallErrorKind::NoNode, None))),
-        Found::WrongType => Poll::Ready(Err(this.error(CallErrorKind::WrongType, None))),
+        Found::Nobody => Poll::Ready(Err(this.never_sent(CallErrorKind::NoProc))),
+        Found::NoNode => Poll::Ready(Err(this.never_sent(CallErrorKind::NoNode))),
+        Found::WrongType => Poll::Ready(Err(this.never_sent(CallErrorKind::WrongType))),
     }
 }
 
@@ -179,7 +190,12 @@ fn run<S: GenServer, M: CallFor<S, K>, K: 'static>(
     cx: &mut Context<'_>,
 ) -> Poll<Result<M::Reply, CallError>> {
     let mut entered = Entered::new();
-    match direct::enter(proc, M::READ, &mut entered) {
+    let reading = M::READ.then(|| direct::enter_read(proc));
+    let gate = match reading {
+        Some(reading) => reading.gate(),
+        None => direct::enter(proc, &mut entered),
+    };
+    match gate {
         Gate::No => {},
         Gate::GiveWay => {
             cx.waker().wake_by_ref();
@@ -187,16 +203,31 @@ fn run<S: GenServer, M: CallFor<S, K>, K: 'static>(
         },
         Gate::Entered => {
             let Some(message) = this.message.take() else {
-                unreachable!("the message is there until it is sent")
+                match reading {
+                    Some(reading) => direct::leave_read(proc, reading),
+                    None => entered.leave(proc, 0),
+                }
+                polled_again()
             };
-            return match direct::call::<S, M, K>(proc, &entered, message) {
+            let attempt = match reading {
+                Some(reading) => direct::read::<S, M, K>(proc, reading, message),
+                None => direct::call::<S, M, K>(proc, &entered, message),
+            };
+            return match attempt {
                 Attempt::Done(reply) => Poll::Ready(Ok(reply)),
                 Attempt::Later(waiter) => later(this, proc, waiter, cx),
             };
         },
     }
-    let Some(message) = this.message.take() else { return Poll::Pending };
+    let Some(message) = this.message.take() else { polled_again() };
     queue::<S, M, K>(this, message, proc, cx)
+}
+
+/// There is no message, and nothing is waited for. It takes no arguments: keeping some for it would cost every call.
+#[cold]
+#[inline(never)]
+fn polled_again() -> ! {
+    panic!("a call was polled after it was completed")
 }
 
 /// The handler was started in place; its answer comes through a slot.

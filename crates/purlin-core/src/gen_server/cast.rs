@@ -96,7 +96,8 @@ pub(crate) fn try_cast<S: GenServer, M: CastFor<S, K>, K: 'static>(
     }
 }
 
-/// A cast that waits for room; from `cast_wait`. Dropping it before it is done takes the message back.
+/// A cast that waits for room; from `cast_wait`. Dropping it before it is done takes the message back. Polled again when it is completed, it
+/// panics.
 #[must_use = "nothing is sent before the future is polled"]
 pub struct CastWait<'a, S: GenServer, M> {
     target: &'a Target<S>,
@@ -119,7 +120,9 @@ impl<S: GenServer, M: Send + 'static> Future for CastWait<'_, S, M> {
     type Output = Result<(), TryCastError<M>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(message) = self.message.take() else { return Poll::Pending };
+        let Some(message) = self.message.take() else {
+            panic!("a cast that waits for room was polled after it was completed")
+        };
         let Some(proc) = self.target.find_ref() else {
             return Poll::Ready(Err(TryCastError::NoProc(message)));
         };

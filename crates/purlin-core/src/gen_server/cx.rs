@@ -166,6 +166,36 @@ impl<S: GenServer> Cx<S> {
     }
 
     /// Sends `message` to the server itself every `period` (at least 1 ms), first after one period, measured from deadline to deadline.
+    ///
+    /// ```
+    /// use purlin_core::{Cx, GenServer, HandleInfo, InitError, TimerRef, secs};
+    ///
+    /// struct Poller {
+    ///     timer: TimerRef,
+    ///     polls: u32,
+    /// }
+    ///
+    /// #[derive(Clone)]
+    /// struct Poll;
+    ///
+    /// impl GenServer for Poller {
+    ///     type Args = ();
+    ///     async fn init(_: (), cx: &mut Cx<Self>) -> Result<Self, InitError> {
+    ///         Ok(Poller { timer: cx.send_interval(secs(10), Poll), polls: 0 })
+    ///     }
+    /// }
+    ///
+    /// impl HandleInfo<Poll> for Poller {
+    ///     async fn handle_info(&mut self, _: Poll, cx: &mut Cx<Self>) {
+    ///         self.polls += 1;
+    ///         if self.polls == 3 {
+    ///             cx.cancel_timer(self.timer);
+    ///             assert_eq!(cx.read_timer(self.timer), None);
+    ///             cx.hibernate();
+    ///         }
+    ///     }
+    /// }
+    /// ```
     pub fn send_interval<M: InfoFor<S, K> + Clone + Sync, K: 'static>(
         &mut self,
         period: Duration,
@@ -191,6 +221,35 @@ impl<S: GenServer> Cx<S> {
     }
 
     /// Watches a process, by pid or local name: one [`Down`](crate::Down) arrives when it has ended, at once if it is not there.
+    ///
+    /// ```
+    /// use purlin_core::{Cx, Down, GenServer, HandleInfo, InitError, MonitorRef, Pid, Term};
+    ///
+    /// /// Keeps a list of workers that are there.
+    /// struct Pool {
+    ///     workers: Vec<(Pid, MonitorRef)>,
+    /// }
+    ///
+    /// impl GenServer for Pool {
+    ///     type Args = Vec<Pid>;
+    ///     async fn init(workers: Vec<Pid>, cx: &mut Cx<Self>) -> Result<Self, InitError> {
+    ///         cx.monitor_tagged("database", Term::text("database"));
+    ///         Ok(Pool { workers: workers.into_iter().map(|pid| (pid, cx.monitor(pid))).collect() })
+    ///     }
+    /// }
+    ///
+    /// impl HandleInfo<Down> for Pool {
+    ///     async fn handle_info(&mut self, down: Down, cx: &mut Cx<Self>) {
+    ///         if down.tag.is_some() {
+    ///             // Without its database no worker matters.
+    ///             for (_, monitor) in self.workers.drain(..) {
+    ///                 cx.demonitor(monitor);
+    ///             }
+    ///         }
+    ///         self.workers.retain(|(_, monitor)| *monitor != down.monitor);
+    ///     }
+    /// }
+    /// ```
     pub fn monitor<T: Into<MonitorTarget>, K: 'static>(&mut self, target: T) -> MonitorRef
     where
         S: Monitors<K>,
@@ -243,6 +302,31 @@ impl<S: GenServer> Cx<S> {
 
     /// Turns exit signals into [`Exit`](crate::Exit) messages, or back; returns the setting before. The exit of the server's parent stops
     /// the server all the same, with [`terminate`](GenServer::terminate). A kill cannot be trapped.
+    ///
+    /// ```
+    /// use purlin_core::{Cx, Exit, GenServer, HandleInfo, InitError, Pid};
+    ///
+    /// /// Outlives the process that it is linked with.
+    /// struct Heir(Pid);
+    ///
+    /// impl GenServer for Heir {
+    ///     type Args = Pid;
+    ///     async fn init(owner: Pid, cx: &mut Cx<Self>) -> Result<Self, InitError> {
+    ///         cx.trap_exits(true);
+    ///         cx.link(owner)?;
+    ///         Ok(Heir(owner))
+    ///     }
+    /// }
+    ///
+    /// impl HandleInfo<Exit> for Heir {
+    ///     async fn handle_info(&mut self, Exit { from, reason }: Exit, cx: &mut Cx<Self>) {
+    ///         if from != self.0 {
+    ///             cx.unlink(self.0);
+    ///             cx.stop(reason);
+    ///         }
+    ///     }
+    /// }
+    /// ```
     pub fn trap_exits<K: 'static>(&mut self, on: bool) -> bool
     where
         S: TrapsExits<K>,
@@ -253,6 +337,32 @@ impl<S: GenServer> Cx<S> {
     }
 
     /// Who made the call that is being handled; `None` if it came from outside a process, or the message is no call.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{Cx, GenServer, HandleCall, InitError, Mailbox, Pid, process};
+    /// # struct Who;
+    /// # impl GenServer for Who { type Args = (); async fn init(_: (), _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Who) } }
+    /// struct AmI;
+    /// impl HandleCall<AmI> for Who {
+    ///     type Reply = (Option<Pid>, Option<Pid>);
+    ///     async fn handle_call(&mut self, _: AmI, cx: &mut Cx<Self>) -> Self::Reply {
+    ///         (cx.caller(), cx.parent())
+    ///     }
+    /// }
+    ///
+    /// let p = process::spawn(async |mailbox: Mailbox<()>| {
+    ///     let me = Some(mailbox.pid());
+    ///     let who = Who::start_link(()).await.unwrap();
+    ///     assert_eq!(who.call(AmI).await.unwrap(), (me, me));
+    /// });
+    /// assert!(p.wait().await.is_normal());
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub fn caller(&self) -> Option<Pid> {
         let packed = message::current_caller();
         (packed != 0).then(|| crate::process::run::unpack(self.proc(), packed))

@@ -17,6 +17,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::call::cycle;
+use crate::call::error::short;
 use crate::call::slot::{self, Waiter};
 use crate::gen_server::frame::BoxFrame;
 use crate::gen_server::message::{self, CallFrame};
@@ -28,6 +29,7 @@ use crate::node::current::{self, Tls};
 use crate::process::cell::{BOUNDED, Proc, SIMULATED, SLOW};
 use crate::process::exit_reason::ExitReason;
 use crate::process::panic;
+use crate::process::seat;
 use crate::process::run::{IN_A_ROW, packed};
 use crate::process::word::{BUSY, HELD, WOKEN};
 use crate::sync::Ordering;
@@ -71,32 +73,44 @@ pub(crate) struct Entered {
     begin: u64,
 }
 
-/// Enters a server that is idle. One function without type parameters, so that it exists once and touches the thread's record once.
-#[inline(never)]
-pub(crate) fn enter(proc: &Proc, read: bool, entered: &mut Entered) -> Gate {
-    // SAFETY: used in this function only.
-    let t = unsafe { current::record() };
+/// May the calling thread run a server of this process's node, now? `Entered` if so.
+#[inline(always)]
+fn admitted(proc: &Proc, t: &Tls) -> Gate {
     let (node, index) = (t.node.get(), proc.pid().node_index());
     let here = if node == index { t.in_place.get() } else { node == 0 && current::find_default() == index };
     if !here || t.depth.get() >= MAX_DEPTH {
         return Gate::No;
     }
     // The seed chooses the path of a simulated call.
-    if proc.has(SIMULATED)
-        && proc.node.0.settings.call_path == CallPath::Adaptive
-        && proc.node.random() & 1 == 0
-    {
+    if proc.has(SIMULATED) && lot(proc) {
         return Gate::No;
     }
-    let calls = t.calls.get() + 1;
-    if calls >= IN_A_ROW {
+    if t.calls.get() + 1 >= IN_A_ROW {
         t.calls.set(0);
         return Gate::GiveWay;
     }
-    if !(if read { proc.word.try_read() } else { proc.word.try_enter() }) {
+    Gate::Entered
+}
+
+#[cold]
+fn lot(proc: &Proc) -> bool {
+    proc.node.0.settings.call_path == CallPath::Adaptive && proc.node.random() & 1 == 0
+}
+
+/// Enters a server that is idle. One function without type parameters, so that it exists once and touches the thread's record once.
+#[inline(never)]
+pub(crate) fn enter(proc: &Proc, entered: &mut Entered) -> Gate {
+    // SAFETY: used in this function only.
+    let t = unsafe { current::record() };
+    match admitted(proc, t) {
+        Gate::Entered => {},
+        other => return other,
+    }
+    if !(proc.word.try_enter() || proc.word.is_biased() && seat::try_enter(proc)) {
         return Gate::No;
     }
-    t.calls.set(calls);
+    let (node, index) = (t.node.get(), proc.pid().node_index());
+    t.calls.set(t.calls.get() + 1);
     t.depth.set(t.depth.get() + 1);
     t.catching.set(t.catching.get() + 1);
     let me = t.proc.replace(Some(proc.ptr()));
@@ -108,22 +122,110 @@ pub(crate) fn enter(proc: &Proc, read: bool, entered: &mut Entered) -> Gate {
         t.node.set(index);
         t.in_place.set(true);
     }
-    if !read {
-        let mut packed_caller = 0;
-        if let Some(me) = me {
-            // SAFETY: the current process is being run, and kept by the process table.
-            let me = unsafe { me.as_ref() };
-            packed_caller = if me.pid().node_index() == index { packed(me) } else { 0 };
-            entered.waits_on = cycle::publish_in_place(me, proc);
-        }
-        entered.caller = t.caller.replace(packed_caller);
-        let handled = proc.handled.load(Ordering::Relaxed).wrapping_add(1);
-        proc.handled.store(handled, Ordering::Relaxed);
-        if handled.is_multiple_of(SAMPLE) && !proc.has(SIMULATED) {
-            entered.begin = proc.node.now().as_nanos() as u64;
-        }
+    let mut packed_caller = 0;
+    if let Some(me) = me {
+        // SAFETY: the current process is being run, and kept by the process table.
+        let me = unsafe { me.as_ref() };
+        packed_caller = if me.pid().node_index() == index { packed(me) } else { 0 };
+        entered.waits_on = cycle::publish_in_place(me, proc);
+    }
+    entered.caller = t.caller.replace(packed_caller);
+    let handled = proc.handled.load(Ordering::Relaxed).wrapping_add(1);
+    proc.handled.store(handled, Ordering::Relaxed);
+    if handled.is_multiple_of(SAMPLE) && !proc.has(SIMULATED) {
+        entered.begin = proc.node.now().as_nanos() as u64;
     }
     Gate::Entered
+}
+
+/// How a reader came in, and what [`leave_read`] has to put back; in two registers.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading {
+    how: u32,
+    /// The process that reads.
+    me: Option<NonNull<Proc>>,
+}
+
+/// The reader is inside.
+const INSIDE: u32 = 1;
+/// It sits in a seat; otherwise it is counted.
+const SEATED: u32 = 2;
+/// It was outside every scope of a node.
+const OUTSIDE: u32 = 4;
+/// It has to give way first.
+const GIVE_WAY: u32 = 8;
+
+impl Reading {
+    #[inline]
+    pub(crate) fn gate(self) -> Gate {
+        match self.how {
+            0 => Gate::No,
+            GIVE_WAY => Gate::GiveWay,
+            _ => Gate::Entered,
+        }
+    }
+}
+
+/// Enters a server as a reader.
+#[inline(never)]
+pub(crate) fn enter_read(proc: &Proc) -> Reading {
+    // SAFETY: used in this function only.
+    let t = unsafe { current::record() };
+    match admitted(proc, t) {
+        Gate::Entered => {},
+        Gate::No => return Reading { how: 0, me: None },
+        Gate::GiveWay => return Reading { how: GIVE_WAY, me: None },
+    }
+    let (node, index) = (t.node.get(), proc.pid().node_index());
+    let mut how = INSIDE;
+    if proc.word.is_biased() && sit_down(proc, t, index) {
+        how |= SEATED;
+    } else if !proc.word.try_read() {
+        return Reading { how: 0, me: None };
+    }
+    let calls = t.calls.get() + 1;
+    t.calls.set(calls);
+    if calls.is_multiple_of(SAMPLE) && how & SEATED == 0 && !proc.has(SIMULATED) {
+        seat::sample(proc);
+    }
+    if node != index {
+        how |= OUTSIDE;
+        t.node.set(index);
+        t.in_place.set(true);
+    }
+    t.catching.set(t.catching.get() + 1);
+    Reading { how, me: t.proc.replace(Some(proc.ptr())) }
+}
+
+/// Takes this executor's seat, if the thread is one's.
+#[inline(always)]
+fn sit_down(proc: &Proc, t: &Tls, node: u32) -> bool {
+    // SAFETY: the executor's record outlives its poll, which this code is called from.
+    let worker = t.worker.get().map(|worker| unsafe { worker.as_ref() });
+    worker.and_then(|worker| worker.seat(node)).is_some_and(|seat| seat.take(proc))
+}
+
+/// Leaves after a read.
+#[inline(never)]
+pub(crate) fn leave_read(proc: &Proc, reading: Reading) {
+    // SAFETY: used in this function only.
+    let t = unsafe { current::record() };
+    t.proc.set(reading.me);
+    t.catching.set(t.catching.get() - 1);
+    if reading.how & OUTSIDE != 0 {
+        t.node.set(0);
+        t.in_place.set(false);
+    }
+    if reading.how & SEATED != 0 {
+        // SAFETY: as in `sit_down`; a read does not await, so it is the same poll of the same executor.
+        let worker = t.worker.get().map(|worker| unsafe { worker.as_ref() });
+        if let Some(seat) = worker.and_then(|worker| worker.seat(proc.pid().node_index())) {
+            seat.leave();
+        }
+        return;
+    }
+    let duty = proc.word.leave_read();
+    proc.perform(duty);
 }
 
 impl Entered {
@@ -160,7 +262,7 @@ impl Entered {
 
     /// Leaves after an exclusive call, with these bits up.
     #[inline(never)]
-    fn leave(&self, proc: &Proc, mut bits: u64) {
+    pub(crate) fn leave(&self, proc: &Proc, mut bits: u64) {
         self.restore();
         self.tls().caller.set(self.caller);
         if let Some(me) = self.proc {
@@ -173,14 +275,6 @@ impl Entered {
         let duty = proc.word.leave(bits);
         proc.perform(duty);
     }
-
-    /// Leaves after a read.
-    #[inline(never)]
-    fn leave_read(&self, proc: &Proc) {
-        self.restore();
-        let duty = proc.word.leave_read();
-        proc.perform(duty);
-    }
 }
 
 /// Runs a call in place in a server that [`enter`] has entered.
@@ -190,9 +284,6 @@ pub(crate) fn call<S: GenServer, M: CallFor<S, K>, K: 'static>(
     entered: &Entered,
     message: M,
 ) -> Attempt<M::Reply> {
-    if M::READ {
-        return read::<S, M, K>(proc, entered, message);
-    }
     let caller = entered.caller();
     proc.note(message::call_table::<S, M, K>());
     let outcome = if M::SYNC {
@@ -305,11 +396,11 @@ where
     }
 }
 
-/// A read, beside other reads.
+/// A read, beside other reads, in a server that [`enter_read`] has entered.
 #[inline]
-fn read<S: GenServer, M: CallFor<S, K>, K: 'static>(
+pub(crate) fn read<S: GenServer, M: CallFor<S, K>, K: 'static>(
     proc: &Proc,
-    entered: &Entered,
+    reading: Reading,
     message: M,
 ) -> Attempt<M::Reply> {
     let result = panic::catch_counted(|| {
@@ -327,7 +418,7 @@ fn read<S: GenServer, M: CallFor<S, K>, K: 'static>(
             Attempt::Later(waiter)
         },
     };
-    entered.leave_read(proc);
+    leave_read(proc, reading);
     answer
 }
 
@@ -355,7 +446,7 @@ fn sample(proc: &Proc, took: Duration) -> bool {
     proc.node.telemetry().execute_with(events::GEN_SERVER_SLOW, || {
         (
             [("average", average.into()), ("threshold", TOO_SLOW.into())],
-            [("pid", proc.pid().into()), ("type", (proc.table.type_name)().into())],
+            [("pid", proc.pid().into()), ("type", short((proc.table.type_name)()).into())],
         )
     });
     true

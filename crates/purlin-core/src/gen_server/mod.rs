@@ -111,6 +111,38 @@
 //! | `WrongType` | the process of that name is another kind of server |
 //! | `NoNode` | there is no current node on which to look for the name |
 //!
+//! ```
+//! use purlin_core::{CallErrorKind, Cx, DEFAULT_CALL_TIMEOUT, GenServer, HandleCall, InitError, millis, secs};
+//! # struct Slow;
+//! # impl GenServer for Slow { type Args = (); async fn init(_: (), _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Slow) } }
+//! struct Think;
+//! impl HandleCall<Think> for Slow {
+//!     type Reply = ();
+//!     async fn handle_call(&mut self, _: Think, _: &mut Cx<Self>) {
+//!         std::future::pending().await
+//!     }
+//! }
+//!
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! # let node = purlin_core::Node::builder().start();
+//! # node.scope(async {
+//! let slow = Slow::start(()).name("slow").await?;
+//! assert_eq!(DEFAULT_CALL_TIMEOUT, secs(5));
+//! let error = slow.call(Think).timeout(millis(1)).await.unwrap_err();    // `.infinity()`: for as long as it takes
+//! assert!(error.is_timeout() && error.elapsed() >= millis(1));
+//! assert!(error.server().ends_with("Slow") && error.request().ends_with("Think"));
+//! assert_eq!((error.pid(), error.name(), error.queue_len()), (Some(slow.pid()), Some("slow"), Some(0)));
+//! println!("{error}, called at {}", error.location());
+//! slow.stop_with(purlin_core::ExitReason::Kill, millis(1)).await.unwrap_err();    // it does not get to the request
+//! purlin_core::process::exit(slow.pid(), purlin_core::ExitReason::Kill);
+//! let error = slow.call(Think).infinity().await.unwrap_err();
+//! assert_eq!(*error.kind(), CallErrorKind::NoProc);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).await.unwrap();
+//! # node.shutdown().await;
+//! # });
+//! ```
+//!
 //! Dropping a call's future abandons the call: a request that is under way is still handled, its reply vanishes, and nothing is left behind.
 //!
 //! # Return values
@@ -126,6 +158,26 @@
 //! The start waits for `init`, without limit unless [`timeout`](Start::timeout) sets one; then the process is killed, and gone when the start
 //! returns. A taken name fails the start before `init` runs. In each failure no process is left. A starter that gives up, by dropping its
 //! future, kills what it was starting.
+//!
+//! ```
+//! use purlin_core::{Cx, Down, GenServer, InitError, Mailbox, process, secs};
+//! # struct Counter;
+//! # impl GenServer for Counter { type Args = (); async fn init(_: (), _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter) } }
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! # let node = purlin_core::Node::builder().start();
+//! # node.scope(async {
+//! let starter = process::spawn(async |mut mailbox: Mailbox<Down>| {
+//!     let linked = Counter::start(()).link().await.unwrap();     // the same as `start_link`
+//!     let (watched, monitor) = Counter::start(()).timeout(secs(1)).monitor().await.unwrap();
+//!     watched.stop().await.unwrap();
+//!     assert_eq!(mailbox.receive().await.monitor, monitor);
+//!     assert!(linked.is_alive());
+//! });
+//! assert!(starter.wait().await.is_normal());
+//! # }).await;
+//! # node.shutdown().await;
+//! # });
+//! ```
 //!
 //! ## Handlers
 //! What a handler returns has one of three forms, the *shape*, which is the second parameter of its trait; the first one is the default.
@@ -405,15 +457,16 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! # let node = purlin_core::Node::builder().start();
 //! # node.scope(async {
-//! let root = Supervisor::one_for_one()
+//! Supervisor::one_for_one()
 //!     .child(Stack::child_spec(Vec::new()).name(&STACK).restart(Restart::Transient).shutdown(secs(1)))
 //!     .start_link()
 //!     .await?;
 //! let first = STACK.whereis().expect("started with its supervisor");
 //! process::exit(first.pid(), ExitReason::Kill);
-//! process::wait(first.pid()).await;
-//! root.count_children().await?;                                  // answered when the restart is done
-//! assert_ne!(STACK.whereis().expect("started again").pid(), first.pid());
+//! // A moment later there is another one.
+//! while STACK.whereis().is_none_or(|server| server.pid() == first.pid()) {
+//!     process::yield_now().await;
+//! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # }).await.unwrap();
 //! # node.shutdown().await;
@@ -491,7 +544,7 @@ pub use cx::{Cx, ReadCx, Timeout};
 pub use info::Accepts;
 pub use refs::{Name, Ref, StopError, Target};
 pub use shape::{Crash, Flow, InitError, Later, OrCrash, OrLater, Plain, Reply, ReplyTo, Shape};
-pub use start::{Start, StartError, StartFuture};
+pub use start::{Start, StartError, StartFuture, WrongRegistry};
 pub use traits::{
     ByCall, ByRead, CallFor, CastFor, Client, ContinueFor, GenServer, Handle, HandleCall, HandleCast,
     HandleContinue, HandleInfo, HandleRead, InfoFor, Monitors, ReadInParallel, TrapsExits,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::gen_server::call_future::CallFuture;
 use crate::gen_server::cast::{CastWait, TryCastError};
 use crate::gen_server::message;
+use crate::gen_server::start::StartError;
 use crate::gen_server::traits::{CallFor, CastFor, Client, GenServer, InfoFor};
 use crate::node::Node;
 use crate::process::cell::{Proc, ProcRef};
@@ -21,8 +22,8 @@ use crate::process::stop::stop_proc;
 /// Finds a process by something else than a pid or a local name: a registry's key.
 pub(crate) trait Resolve: Send + Sync {
     fn resolve(&self) -> Option<ProcRef>;
-    /// Binds a server that starts under this name; `Err` gives the holder.
-    fn bind(&self, proc: &Proc) -> Result<(), crate::RegisterError>;
+    /// Binds a server that starts under this name.
+    fn bind(&self, proc: &Proc) -> Result<(), StartError>;
     fn describe(&self) -> String;
 }
 
@@ -142,9 +143,27 @@ impl<S: GenServer> Ref<S> {
     }
 
     /// The handle of the live process `pid`, if it is a server `S`.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// # use purlin_core::{Cx, GenServer, InitError};
+    /// # struct Counter(i64);
+    /// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+    /// use purlin_core::Ref;
+    /// let counter = Counter::start(0).await?;
+    /// let again = Ref::<Counter>::from_pid(counter.pid()).unwrap();
+    /// again.stop().await?;
+    /// assert!(Ref::<Counter>::from_pid(counter.pid()).is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await.unwrap();
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub fn from_pid(pid: Pid) -> Option<Ref<S>> {
         let proc = crate::node::current::by_index(pid.node_index())?.lookup(pid)?;
-        ((proc.table.type_id)() == TypeId::of::<S>()).then(|| Ref::from_proc(proc))
+        (proc.word.is_alive() && (proc.table.type_id)() == TypeId::of::<S>()).then(|| Ref::from_proc(proc))
     }
 
     pub(crate) fn proc(&self) -> &ProcRef {
@@ -176,6 +195,25 @@ impl<S: GenServer> Name<S> {
     }
 
     /// The server that has the name now.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// # use purlin_core::{Cx, GenServer, InitError};
+    /// # struct Counter(i64);
+    /// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+    /// use purlin_core::Name;
+    /// const COUNTER: Name<Counter> = Name::new("counter");
+    /// assert!(COUNTER.whereis().is_none());
+    /// let counter = Counter::start(0).name(&COUNTER).await?;
+    /// assert_eq!(COUNTER.whereis().unwrap().pid(), counter.pid());
+    /// assert_eq!(COUNTER.display(), "counter");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await.unwrap();
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub fn whereis(&self) -> Option<Ref<S>> {
         self.target.find_ref().map(Ref::from_proc)
     }
@@ -266,6 +304,28 @@ macro_rules! verbs {
 
             /// [`cast`](Self::cast) that tells, and gives the message back.
             ///
+            /// ```
+            /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+            /// # let node = purlin_core::Node::builder().start();
+            /// # node.scope(async {
+            /// # use purlin_core::{Cx, GenServer, InitError};
+            /// # struct Counter(i64);
+            /// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+            /// # use purlin_core::{HandleCast, MailboxBound, Overflow, TryCastError};
+            /// # #[derive(Debug, PartialEq)] struct Add(i64);
+            /// # impl HandleCast<Add> for Counter { async fn handle_cast(&mut self, Add(n): Add, _: &mut Cx<Self>) { self.0 += n; } }
+            /// let counter = Counter::start(0).mailbox(MailboxBound::new(1, Overflow::Reject)).await?;
+            /// # purlin_core::sys::suspend(counter.pid()).await?;
+            /// counter.cast(Add(1));                                              // it is busy with something else
+            /// let error = counter.try_cast(Add(2)).unwrap_err();
+            /// assert!(matches!(error, TryCastError::Full(_)));
+            /// assert_eq!(error.into_inner(), Add(2));
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// # }).await.unwrap();
+            /// # node.shutdown().await;
+            /// # });
+            /// ```
+            ///
             /// # Errors
             /// The server is not there, or its mailbox is full.
             pub fn try_cast<M, K: 'static>(&self, message: M) -> Result<(), TryCastError<M>>
@@ -276,6 +336,26 @@ macro_rules! verbs {
             }
 
             /// [`cast`](Self::cast) that waits while a bounded mailbox is full.
+            ///
+            /// ```
+            /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+            /// # let node = purlin_core::Node::builder().start();
+            /// # node.scope(async {
+            /// # use purlin_core::{Cx, GenServer, InitError};
+            /// # struct Counter(i64);
+            /// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+            /// # use purlin_core::{HandleCast, MailboxBound, Overflow, TryCastError};
+            /// # #[derive(Debug, PartialEq)] struct Add(i64);
+            /// # impl HandleCast<Add> for Counter { async fn handle_cast(&mut self, Add(n): Add, _: &mut Cx<Self>) { self.0 += n; } }
+            /// let counter = Counter::start(0).mailbox(MailboxBound::new(1, Overflow::Wait)).await?;
+            /// for n in 0..100 {
+            ///     counter.cast_wait(Add(n)).await?;                              // none is lost
+            /// }
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// # }).await.unwrap();
+            /// # node.shutdown().await;
+            /// # });
+            /// ```
             pub fn cast_wait<M, K: 'static>(&self, message: M) -> CastWait<'_, S, M>
             where
                 M: CastFor<S, K>,
@@ -303,6 +383,23 @@ macro_rules! verbs {
             }
 
             /// [`stop`](Self::stop) with another reason and a limit.
+            ///
+            /// ```
+            /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+            /// # let node = purlin_core::Node::builder().start();
+            /// # node.scope(async {
+            /// # use purlin_core::{Cx, GenServer, InitError};
+            /// # struct Counter(i64);
+            /// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+            /// use purlin_core::{ExitReason, secs};
+            /// let counter = Counter::start(0).await?;
+            /// counter.stop_with(ExitReason::Shutdown, secs(5)).await?;
+            /// assert!(!counter.is_alive());
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// # }).await.unwrap();
+            /// # node.shutdown().await;
+            /// # });
+            /// ```
             ///
             /// # Errors
             /// See [`StopError`].

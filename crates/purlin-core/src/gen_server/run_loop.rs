@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::task::{Context, Poll};
 
+use crate::call::error::short;
 use crate::gen_server::cx::More;
 use crate::gen_server::direct;
 use crate::gen_server::frame::{BoxFrame, Frame};
@@ -301,7 +302,7 @@ unsafe fn begin_terminate<S: GenServer>(
                 [("count", 1u64.into())],
                 [
                     ("pid", proc.pid().into()),
-                    ("type", (proc.table.type_name)().into()),
+                    ("type", short((proc.table.type_name)()).into()),
                     ("reason", reason.clone().into()),
                 ],
             )

@@ -13,6 +13,7 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
+use crate::call::error::short;
 use crate::call::slot::Replier;
 use crate::gen_server::cx::{Cx, Marks};
 use crate::gen_server::frame::{BoxFrame, Frame};
@@ -250,7 +251,7 @@ pub(super) unsafe fn init_done<S: GenServer>(proc: &Proc, body: *mut Server<S>) 
                 [("count", 1u64.into())],
                 [
                     ("pid", proc.pid().into()),
-                    ("type", (proc.table.type_name)().into()),
+                    ("type", short((proc.table.type_name)()).into()),
                     ("result", result.into()),
                 ],
             )

@@ -27,6 +27,11 @@ impl Crash {
     }
 
     /// Ends the server with [`ExitReason::Error`] and this text.
+    ///
+    /// ```
+    /// use purlin_core::Crash;
+    /// assert_eq!(Crash::msg("no disk").reason().to_string(), "no disk");
+    /// ```
     pub fn msg(text: impl Into<String>) -> Crash {
         Crash(ExitReason::error(text))
     }
@@ -121,11 +126,23 @@ impl Shape for OrLater {
 
 /// The answer to a call: there already, or promised.
 ///
-/// ```ignore
-/// async fn handle_call(&mut self, _: Wait, _: &mut Cx<Self>) -> Result<Reply<u32>, Crash> {
-///     let (to, later) = Reply::later();
-///     self.waiting.push(to);              // some other handler, or another process, calls `to.reply(7)`
-///     Ok(later)
+/// ```
+/// use purlin_core::{Crash, Cx, GenServer, HandleCall, InitError, OrLater, Reply, ReplyTo};
+///
+/// struct Queue {
+///     waiting: Vec<ReplyTo<u32>>,
+/// }
+/// # impl GenServer for Queue { type Args = (); async fn init(_: (), _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Queue { waiting: vec![] }) } }
+///
+/// struct Wait;
+/// impl HandleCall<Wait, OrLater> for Queue {
+///     type Reply = u32;
+///     async fn handle_call(&mut self, _: Wait, _: &mut Cx<Self>) -> Result<Reply<u32>, Crash> {
+///         let (to, later) = Reply::later();
+///         self.waiting.retain(|caller| !caller.is_abandoned());
+///         self.waiting.push(to);              // some other handler, or another process, calls `to.reply(7)`
+///         Ok(later)
+///     }
 /// }
 /// ```
 pub struct Reply<R>(Form<R>);

@@ -40,11 +40,39 @@ pub enum StartError {
     Failed(ExitReason),
     /// The name is empty.
     BadName,
+    /// The name is a registry's key, and no registry of this name is running on the node.
+    UnknownRegistry {
+        /// The registry's name.
+        name: Box<str>,
+    },
+    /// The name is a registry's key, and the registry has duplicate keys: a name means one process.
+    DuplicateRegistry {
+        /// The registry's name.
+        name: Box<str>,
+    },
+    /// The name is a registry's key, and what runs under the registry's name is something else: another kind of process, or a registry with
+    /// other key or value types.
+    WrongRegistry(Box<WrongRegistry>),
     /// There is no current node.
     NoNode,
     /// The node is stopping.
     NodeStopping,
 }
+
+/// What runs under the name of a registry in place of the one that was meant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct WrongRegistry {
+    /// The registry's name.
+    pub name: String,
+    /// The type that was expected.
+    pub expected: &'static str,
+    /// The type of the process that has the name.
+    pub found: &'static str,
+}
+
+// The outcome of a start goes through a reply slot, which holds four words without a box.
+const _: () = assert!(size_of::<Result<(), StartError>>() <= 32);
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,6 +82,17 @@ impl fmt::Display for StartError {
             StartError::Timeout => f.write_str("`init` took too long"),
             StartError::Failed(reason) => write!(f, "`init` failed: {reason}"),
             StartError::BadName => f.write_str("a name must not be empty"),
+            StartError::UnknownRegistry { name } => write!(
+                f,
+                "no registry {name:?} is running on this node; start it, or put it before its users under their supervisor"
+            ),
+            StartError::DuplicateRegistry { name } => write!(
+                f,
+                "the registry {name:?} has duplicate keys; a server is started under a key of a unique registry only"
+            ),
+            StartError::WrongRegistry(wrong) => {
+                write!(f, "{:?} is a `{}`, not a `{}`", wrong.name, wrong.found, wrong.expected)
+            },
             StartError::NoNode => f.write_str(crate::node::NO_NODE),
             StartError::NodeStopping => f.write_str("the node is stopping"),
         }
@@ -76,9 +115,13 @@ impl StartError {
 /// A server about to start: from [`GenServer::start`] and [`GenServer::start_link`]. Await it.
 ///
 /// The current node is taken when this is made; the process comes into being when it is awaited.
+///
+/// `A` is what the server is started with, [`S::Args`](GenServer::Args) always. It is a parameter of its own so that the compiler need not
+/// look it up through `S` when it asks whether an async block that awaits a start is `Send`: it knows too little about lifetimes there, and
+/// would refuse servers such as `Cache<&'static str>`.
 #[must_use = "the server starts when this is awaited"]
-pub struct Start<S: GenServer> {
-    args: S::Args,
+pub struct Start<S, A = <S as GenServer>::Args> {
+    args: A,
     link: bool,
     node: Option<Node>,
     name: Option<Name<S>>,
@@ -87,8 +130,8 @@ pub struct Start<S: GenServer> {
     flags: u32,
 }
 
-impl<S: GenServer> Start<S> {
-    pub(crate) fn new(args: S::Args, link: bool) -> Start<S> {
+impl<S: GenServer> Start<S, S::Args> {
+    pub(crate) fn new(args: S::Args, link: bool) -> Self {
         Start {
             args,
             link,
@@ -140,21 +183,6 @@ impl<S: GenServer> Start<S> {
         self
     }
 
-    /// Starts it, and monitors it from the calling process (see [`process::monitor`](crate::process::monitor)) from before `init`.
-    ///
-    /// # Errors
-    /// As for awaiting it.
-    ///
-    /// # Panics
-    /// Outside a process.
-    pub async fn monitor(self) -> Result<(Ref<S>, MonitorRef), StartError> {
-        let options =
-            relations::WatchOptions::converting(crate::mailbox::envelope::Envelope::plain::<crate::Down>);
-        let mut starting = Starting::New(self, Some(options));
-        let (proc, monitor) = poll_fn(|cx| starting.poll(cx)).await?;
-        Ok((Ref::from_proc(proc), monitor.unwrap_or_else(|| panic!("start with monitor is for processes"))))
-    }
-
     /// Starts it; the process, without its type. For supervisors.
     pub(crate) fn erased(self) -> Pin<Box<dyn Future<Output = Result<ProcRef, StartError>> + Send>> {
         let mut starting = Starting::New(self, None);
@@ -200,7 +228,7 @@ impl<S: GenServer> Start<S> {
         {
             spawn::abandon(&proc);
             panic::drop_quietly("a server's arguments", self.args);
-            return Err(name_error(error));
+            return Err(error);
         }
         // SAFETY: `create` built it as a server `S` and put it into no run queue.
         unsafe { server::boot::<S>(&proc, self.args) };
@@ -222,9 +250,26 @@ impl<S: GenServer> Start<S> {
     }
 }
 
+impl<S: GenServer<Args = A>, A> Start<S, A> {
+    /// Starts it, and monitors it from the calling process (see [`process::monitor`](crate::process::monitor)) from before `init`.
+    ///
+    /// # Errors
+    /// As for awaiting it.
+    ///
+    /// # Panics
+    /// Outside a process.
+    pub async fn monitor(self) -> Result<(Ref<S>, MonitorRef), StartError> {
+        let options =
+            relations::WatchOptions::converting(crate::mailbox::envelope::Envelope::plain::<crate::Down>);
+        let mut starting = Starting::New(self, Some(options));
+        let (proc, monitor) = poll_fn(|cx| starting.poll(cx)).await?;
+        Ok((Ref::from_proc(proc), monitor.unwrap_or_else(|| panic!("start with monitor is for processes"))))
+    }
+}
+
 /// A start under way, without a box of its own.
-enum Starting<S: GenServer> {
-    New(Start<S>, Option<relations::WatchOptions>),
+enum Starting<S, A> {
+    New(Start<S, A>, Option<relations::WatchOptions>),
     Waiting(Waiting),
     /// `init` took too long; its process is being ended.
     Killing(Pin<Box<dyn Future<Output = ()> + Send>>),
@@ -238,7 +283,7 @@ struct Waiting {
     monitor: Option<MonitorRef>,
 }
 
-impl<S: GenServer> Starting<S> {
+impl<S: GenServer<Args = A>, A> Starting<S, A> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(ProcRef, Option<MonitorRef>), StartError>> {
         loop {
             match self {
@@ -284,18 +329,18 @@ impl<S: GenServer> Starting<S> {
                     *self = Starting::Done;
                     return Poll::Ready(Err(StartError::Timeout));
                 },
-                Starting::Done => return Poll::Pending,
+                Starting::Done => panic!("a start was polled after it was completed"),
             }
         }
     }
 }
 
-/// The future of a [`Start`].
-pub struct StartFuture<S: GenServer>(Starting<S>);
+/// The future of a [`Start`]. Polled again when it is completed, it panics.
+pub struct StartFuture<S, A = <S as GenServer>::Args>(Starting<S, A>);
 
-impl<S: GenServer> Unpin for StartFuture<S> {}
+impl<S, A> Unpin for StartFuture<S, A> {}
 
-impl<S: GenServer> Future for StartFuture<S> {
+impl<S: GenServer> Future for StartFuture<S, S::Args> {
     type Output = Result<Ref<S>, StartError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -306,7 +351,9 @@ impl<S: GenServer> Future for StartFuture<S> {
 fn name_error(error: RegisterError) -> StartError {
     match error {
         RegisterError::NameTaken(pid) => StartError::AlreadyStarted(pid),
-        _ => StartError::BadName,
+        RegisterError::BadName => StartError::BadName,
+        // It has no other name, so what is left is that it was killed before it had this one.
+        RegisterError::NoProc | RegisterError::AlreadyNamed => StartError::Failed(ExitReason::Killed),
     }
 }
 
@@ -344,11 +391,11 @@ impl Drop for Deeper {
     }
 }
 
-impl<S: GenServer> IntoFuture for Start<S> {
+impl<S: GenServer> IntoFuture for Start<S, S::Args> {
     type Output = Result<Ref<S>, StartError>;
-    type IntoFuture = StartFuture<S>;
+    type IntoFuture = StartFuture<S, S::Args>;
 
-    fn into_future(self) -> StartFuture<S> {
+    fn into_future(self) -> StartFuture<S, S::Args> {
         StartFuture(Starting::New(self, None))
     }
 }

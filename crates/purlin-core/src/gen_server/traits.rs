@@ -47,6 +47,48 @@ pub trait GenServer: Sized + Send + 'static {
     }
 
     /// Lists the messages that arrive untyped, by [`process::send`](crate::process::send): one `table.info::<T, _>()` per type.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::gen_server::Accepts;
+    /// use purlin_core::{Cx, GenServer, HandleInfo, InitError, process};
+    ///
+    /// struct Listener;
+    /// struct Ping;
+    ///
+    /// impl GenServer for Listener {
+    ///     type Args = ();
+    ///     async fn init(_: (), _: &mut Cx<Self>) -> Result<Self, InitError> {
+    ///         Ok(Listener)
+    ///     }
+    ///     async fn terminate(&mut self, reason: &purlin_core::ExitReason, _: &mut Cx<Self>) {
+    ///         assert!(reason.is_clean());
+    ///     }
+    ///     fn format_status(&self) -> String {
+    ///         "listening".to_owned()
+    ///     }
+    ///     fn accepts(table: &mut Accepts<'_, Self>) {
+    ///         table.info::<Ping, _>();
+    ///     }
+    /// }
+    ///
+    /// impl HandleInfo<Ping> for Listener {
+    ///     async fn handle_info(&mut self, _: Ping, cx: &mut Cx<Self>) {
+    ///         cx.stop(purlin_core::ExitReason::Normal);
+    ///     }
+    /// }
+    ///
+    /// let listener = Listener::start(()).await?;
+    /// assert_eq!(purlin_core::sys::get_status(listener.pid()).await?.state, "listening");
+    /// process::send(listener.pid(), Ping);                               // untyped: any pid, any message
+    /// process::wait(listener.pid()).await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await.unwrap();
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     fn accepts(table: &mut Accepts<'_, Self>) {
         let _ = table;
     }

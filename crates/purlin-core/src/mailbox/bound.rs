@@ -7,6 +7,37 @@ use std::task::Waker;
 ///
 /// [`try_cast`](crate::Ref::try_cast) gives back what does not get in, [`cast_wait`](crate::Ref::cast_wait) waits for room, and signals
 /// and `sys` requests are never refused. (A DOWN, a trapped EXIT and an idle timeout take up room once they are messages.)
+///
+/// # What counts, and what can still leave
+/// A message takes up room from when it gets in until it has been handled: until its handler has returned or waits for the first time, or until
+/// a raw process has received it. There are never more of them than the capacity, wherever they are.
+///
+/// A process takes *all* messages out of its mailbox at once, and then handles them one by one from a queue of its own. What it has taken
+/// does not leave any more, whatever the policy. So under [`DropOldest`](Self::DropOldest)
+/// * the oldest message that the process has not taken yet leaves, even if there are older ones that it has taken;
+/// * if it has taken all that are there, it is the newcomer that does not get in, as under [`DropNewest`](Self::DropNewest).
+///
+/// A process takes when it has handled what it took before, and when a signal arrives, also while a handler of it waits. One that `sys` has
+/// suspended goes on taking (it looks for `sys` requests) and handles nothing: once it has taken as many messages as fit, it keeps those, and
+/// newcomers are dropped until it is resumed.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{Mailbox, MailboxBound, Overflow, process};
+/// use purlin_core::process::SpawnOptions;
+/// let newest = MailboxBound::new(1, Overflow::DropNewest);
+/// assert_eq!(newest.overflow(), Overflow::DropNewest);
+/// let options = SpawnOptions { mailbox: Some(newest), ..SpawnOptions::default() };
+/// let busy = process::spawn_with(options, async |_: Mailbox<u8>| std::future::pending().await);
+/// busy.send(1);
+/// busy.send(2);
+/// assert_eq!(node.stats().dropped, 1);
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Overflow {
     /// `call` waits for room (its deadline runs meanwhile); a plain `cast` or `send` is dropped, counted and reported.
@@ -14,7 +45,8 @@ pub enum Overflow {
     Wait,
     /// `call` fails at once with `MailboxFull`; a plain `cast` or `send` is dropped, counted and reported.
     Reject,
-    /// The oldest message that the server has not begun to take leaves the mailbox, counted and reported.
+    /// The oldest message that the process has not taken yet leaves the mailbox, counted and reported; the caller of a `call` that leaves is
+    /// told at once. If the process has taken all of them, the newcomer is dropped instead; a `call` fails with `MailboxFull` then.
     DropOldest,
     /// The newcomer is dropped, counted and reported; a `call` fails with `MailboxFull`.
     DropNewest,

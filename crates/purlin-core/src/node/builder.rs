@@ -26,6 +26,21 @@ pub enum CallPath {
 }
 
 /// Settings of a node; from [`Node::builder`].
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use purlin_core::{CallPath, Node};
+/// let node = Node::builder()
+///     .name("shop")
+///     .executors(2)
+///     .backtraces(false)                                             // cheaper crashes
+///     .watchdog(false)
+///     .call_path(CallPath::Queued)                                   // every call is a message
+///     .start();
+/// assert_eq!(node.name(), "shop");
+/// # node.shutdown().await;
+/// # });
+/// ```
 #[derive(Debug)]
 #[must_use = "a node starts when `start` is called"]
 pub struct NodeBuilder {
@@ -137,6 +152,7 @@ impl NodeBuilder {
                 },
                 table: Table::new(),
                 names: Names::default(),
+                stacks: crate::process::stack::Stacks::default(),
                 telemetry: Telemetry::new(Arc::new(move || {
                     clock_of.upgrade().map_or(0, |n| n.rt.now().as_nanos() as u64)
                 })),
@@ -144,6 +160,8 @@ impl NodeBuilder {
                 counters: Counters::default(),
                 down: AtomicBool::new(false),
                 stopping: AtomicBool::new(false),
+                stop_asked: tokio::sync::Notify::new(),
+                shutdown: tokio::sync::Mutex::new(false),
                 executors: Mutex::default(),
             }
         });

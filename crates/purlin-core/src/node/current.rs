@@ -32,6 +32,8 @@ pub(crate) struct Tls {
     pub(crate) in_place: Cell<bool>,
     /// The executor running on this thread.
     pub(crate) worker: Cell<Option<NonNull<Worker>>>,
+    /// An address in the frame of that executor's poll, where the stack of a process begins; 0 outside.
+    pub(crate) stack: Cell<usize>,
 }
 
 thread_local! {
@@ -46,6 +48,7 @@ thread_local! {
             caller: Cell::new(0),
             in_place: Cell::new(false),
             worker: Cell::new(None),
+            stack: Cell::new(0),
         }
     };
 }

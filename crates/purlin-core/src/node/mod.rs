@@ -78,11 +78,16 @@ pub(crate) struct NodeInner {
     table: Table<ProcRef>,
     pub(crate) names: Names,
     pub(crate) telemetry: Telemetry,
+    pub(crate) stacks: crate::process::stack::Stacks,
     next_ref: AtomicU64,
     pub(crate) counters: Counters,
     pub(crate) down: AtomicBool,
-    /// Set when an orderly stop begins: nothing is spawned at the top any more.
+    /// Set when an orderly stop begins: no server is started at the top any more.
     pub(crate) stopping: AtomicBool,
+    /// Told when `stopping` is set.
+    stop_asked: tokio::sync::Notify,
+    /// Held by the call of `shutdown` that does the work; `true` when it is done.
+    shutdown: tokio::sync::Mutex<bool>,
     executors: crate::sync::Mutex<Vec<tokio::task::JoinHandle<()>>>,
 }
 
@@ -91,6 +96,20 @@ pub(crate) struct NodeInner {
 pub struct Node(pub(crate) Arc<NodeInner>);
 
 /// Figures of a node at one moment; counters run from its start.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{Mailbox, process};
+/// let p = process::spawn(async |_: Mailbox<()>| {});
+/// p.wait().await;
+/// p.send(());
+/// assert_eq!(node.stats().dead_letters, 1);
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct NodeStats {
@@ -126,6 +145,18 @@ impl Node {
     }
 
     /// The current node, if there is one.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::Node;
+    /// assert_eq!(Node::try_current().unwrap().name(), Node::current().name());
+    /// assert!(std::thread::spawn(Node::try_current).join().unwrap().is_none());
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub fn try_current() -> Option<Node> {
         current::current()
     }
@@ -147,6 +178,22 @@ impl Node {
 
     /// Makes this the current node of a plain thread until the result is dropped. Calls made from such a thread always go through
     /// the mailbox: handlers run inside the node's runtime only.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{Mailbox, process};
+    /// let this = node.clone();
+    /// let thread = std::thread::spawn(move || {
+    ///     let _entered = this.enter();
+    ///     process::spawn(async |_: Mailbox<()>| {})
+    /// });
+    /// assert!(thread.join().unwrap().wait().await.is_normal());
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub fn enter(&self) -> Entered {
         Entered { _restore: current::enter_node(self.0.index, false), _node: self.clone() }
     }
@@ -157,6 +204,19 @@ impl Node {
     }
 
     /// A number from the node's random source: reproducible in a simulated node. Not for secrets.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::Node;
+    /// let (one, two) = (Node::builder().seed(7).start(), Node::builder().seed(7).start());
+    /// assert_eq!(one.random(), two.random());
+    /// assert!(!one.is_simulated() && one.creation() != two.creation());
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub fn random(&self) -> u64 {
         self.0.rt.random.next()
     }

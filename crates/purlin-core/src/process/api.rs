@@ -24,6 +24,21 @@ use crate::timer::Alarm;
 /// `body` gets the process's [`Mailbox`]; the message type is usually inferred from its use. The process ends when the body returns, with
 /// [`ExitReason::Normal`].
 ///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{Mailbox, process};
+/// let greeter = process::spawn(async |mut mailbox: Mailbox<String>| {
+///     assert_eq!(mailbox.receive().await, "hello");
+/// });
+/// greeter.send("hello".to_owned());
+/// assert!(greeter.wait().await.is_normal());
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
+///
 /// # Panics
 /// When there is no current node.
 #[track_caller]
@@ -37,6 +52,21 @@ where
 }
 
 /// [`spawn`], linked to the calling process from before the first step. From outside a process there is nothing to link with.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{Mailbox, process};
+/// let parent = process::spawn(async |mut mailbox: Mailbox<()>| {
+///     process::spawn_link(async |_: Mailbox<()>| panic!("no disk"));
+///     mailbox.receive().await;                                       // does not return: the link ends this process too
+/// });
+/// assert_eq!(parent.wait().await.panic_info().unwrap().message, "no disk");
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 #[track_caller]
 pub fn spawn_link<M, F, Fut>(body: F) -> Address<M>
 where
@@ -57,6 +87,21 @@ pub struct SpawnOptions {
 }
 
 /// [`spawn`] with options.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::process::{self, SpawnOptions};
+/// use purlin_core::{Mailbox, MailboxBound, Overflow};
+/// let options = SpawnOptions { mailbox: Some(MailboxBound::new(1, Overflow::Reject)), ..SpawnOptions::default() };
+/// let busy = process::spawn_with(options, async |_: Mailbox<u8>| std::future::pending().await);
+/// assert_eq!(busy.try_send(1), Ok(()));
+/// assert_eq!(busy.try_send(2), Err(2));
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 #[track_caller]
 pub fn spawn_with<M, F, Fut>(options: SpawnOptions, body: F) -> Address<M>
 where
@@ -71,6 +116,23 @@ where
 
 /// [`spawn`], monitored by the calling process from before the first step: its [`Down`] tells the real reason even if it ends at once.
 /// The caller is a raw process with an untyped mailbox, or one of [`Down`]s; a typed one uses [`Mailbox::monitor`].
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{Down, Mailbox, process};
+/// let watcher = process::spawn(async |mut mailbox: Mailbox<Down>| {
+///     let (worker, monitor) = process::spawn_monitor(async |_: Mailbox<()>| {});
+///     let down = mailbox.receive().await;
+///     assert_eq!((down.monitor, down.pid), (monitor, Some(worker.pid())));
+///     assert!(down.reason.is_normal());
+/// });
+/// assert!(watcher.wait().await.is_normal());
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 ///
 /// # Panics
 /// Outside a process: there would be nobody to tell.
@@ -107,6 +169,26 @@ where
 
 impl<M: Send + 'static> Mailbox<M> {
     /// [`spawn_monitor`] for a typed mailbox: the [`Down`] converts into this mailbox's message type.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{Down, Mailbox, process};
+    /// enum Msg { Ended(Down) }
+    /// impl From<Down> for Msg {
+    ///     fn from(down: Down) -> Msg { Msg::Ended(down) }
+    /// }
+    /// let watcher = process::spawn(async |mut mailbox: Mailbox<Msg>| {
+    ///     let (worker, _) = mailbox.spawn_monitor(async |_: Mailbox<()>| {});
+    ///     let Msg::Ended(down) = mailbox.receive().await;
+    ///     assert_eq!(down.pid, Some(worker.pid()));
+    /// });
+    /// assert!(watcher.wait().await.is_normal());
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     #[track_caller]
     pub fn spawn_monitor<N, F, Fut, K>(&mut self, body: F) -> (Address<N>, MonitorRef)
     where
@@ -133,16 +215,29 @@ where
 }
 
 /// The pid of the process being run; `None` outside a process.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{Mailbox, process};
+/// assert_eq!(process::self_pid(), None);
+/// let p = process::spawn(async |mailbox: Mailbox<()>| assert_eq!(process::self_pid(), Some(mailbox.pid())));
+/// assert!(p.wait().await.is_normal());
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 pub fn self_pid() -> Option<Pid> {
     current::with_current(Proc::pid)
 }
 
 /// Sends `message`, untyped, to a process. A raw process receives it if its mailbox takes the type; a GenServer handles it if it has
 /// [`HandleInfo`](crate::HandleInfo) for the type and lists it in [`accepts`](crate::GenServer::accepts); otherwise it is logged and
-/// counted. To a dead process it is lost, as in OTP.
+/// counted. To a dead process it is lost, as in OTP. An [`AnyMsg`](crate::AnyMsg) is sent on as the message that is in it.
 pub fn send<T: Send + 'static>(to: Pid, message: T) {
     if let Some(node) = current::by_index(to.node_index()) {
-        node.0.deliver(to, Envelope::plain(message));
+        node.0.deliver(to, raw::repack(message));
     }
 }
 
@@ -160,11 +255,27 @@ impl std::error::Error for UnknownName {}
 
 /// [`send`] to a local name.
 ///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::process::{self, UnknownName};
+/// use purlin_core::Mailbox;
+/// let p = process::spawn(async |mut mailbox: Mailbox<u8>| assert_eq!(mailbox.receive().await, 7));
+/// process::register("seven", p.pid()).unwrap();
+/// assert_eq!(process::send_named("seven", 7u8), Ok(()));
+/// assert_eq!(process::send_named("eight", 8u8), Err(UnknownName));
+/// assert!(p.wait().await.is_normal());
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
+///
 /// # Errors
 /// [`UnknownName`] when nobody has it (OTP raises `badarg`).
 pub fn send_named<T: Send + 'static>(name: &str, message: T) -> Result<(), UnknownName> {
     let proc = Node::try_current().and_then(|n| n.0.names.get(name)).ok_or(UnknownName)?;
-    proc.node.0.deliver_to(&proc, Envelope::plain(message));
+    proc.node.0.deliver_to(&proc, raw::repack(message));
     Ok(())
 }
 
@@ -173,6 +284,19 @@ fn lookup(pid: Pid) -> Option<ProcRef> {
 }
 
 /// Sends an exit signal. To a process that traps exits it becomes a message; `Kill` cannot be trapped. To a dead process it does nothing.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{ExitReason, Mailbox, process};
+/// let p = process::spawn(async |mut mailbox: Mailbox<()>| mailbox.receive().await);
+/// process::exit(p.pid(), ExitReason::Kill);
+/// assert_eq!(p.wait().await, ExitReason::Killed);
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 pub fn exit(pid: Pid, reason: ExitReason) {
     let Some(proc) = lookup(pid) else { return };
     let from = self_pid().unwrap_or_else(|| proc.node.init_pid());
@@ -192,6 +316,26 @@ impl std::fmt::Display for NoProcess {
 impl std::error::Error for NoProcess {}
 
 /// Links the calling process with `pid`. Linking twice is linking once; linking with oneself does nothing.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::process::{self, NoProcess};
+/// use purlin_core::{AnyMsg, Exit, ExitReason, Mailbox};
+/// let p = process::spawn(async |mut mailbox: Mailbox<AnyMsg>| {
+///     let other = process::spawn(async |mut mailbox: Mailbox<()>| mailbox.receive().await);
+///     process::link(other.pid()).unwrap();
+///     mailbox.trap_exits(true);
+///     process::exit(other.pid(), ExitReason::error("no disk"));
+///     assert_eq!(mailbox.receive_as::<Exit>().await.reason, ExitReason::error("no disk"));
+/// });
+/// assert!(p.wait().await.is_normal());
+/// assert_eq!(process::link(p.pid()), Err(NoProcess));
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 ///
 /// # Errors
 /// [`NoProcess`] if `pid` has ended and the caller does not trap exits (it gets an [`Exit`](crate::Exit) with `NoProc` otherwise), or
@@ -213,12 +357,48 @@ pub fn link(pid: Pid) -> Result<(), NoProcess> {
 }
 
 /// Takes the link with `pid` away; after this no exit signal of that link arrives. Without a link it does nothing.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{ExitReason, Mailbox, process};
+/// let p = process::spawn(async |_: Mailbox<()>| {
+///     let other = process::spawn_link(async |mut mailbox: Mailbox<()>| mailbox.receive().await);
+///     process::unlink(other.pid());
+///     process::exit(other.pid(), ExitReason::error("nobody hears"));
+///     other.wait().await;
+/// });
+/// assert!(p.wait().await.is_normal());
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 pub fn unlink(pid: Pid) {
     current::with_current(|me| relations::unlink(me, pid));
 }
 
 /// Watches a process or a local name from the calling process, whose mailbox must take [`Down`] messages as they are: a raw process with an
 /// untyped mailbox or one of `Down`s. Others use [`Mailbox::monitor`] or [`Cx::monitor`](crate::Cx::monitor).
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{Down, ExitReason, Mailbox, MonitorTarget, process};
+/// let p = process::spawn(async |mut mailbox: Mailbox<Down>| {
+///     let other = process::spawn(async |mut mailbox: Mailbox<()>| mailbox.receive().await);
+///     let monitor = process::monitor(other.pid());
+///     assert!(process::demonitor(monitor));
+///     process::monitor("nobody");
+///     let Down { target, reason, .. } = mailbox.receive().await;
+///     assert_eq!((target, reason), (MonitorTarget::from("nobody"), ExitReason::NoProc));
+/// });
+/// assert!(p.wait().await.is_normal());
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 ///
 /// # Panics
 /// Outside a process.
@@ -237,6 +417,22 @@ pub fn demonitor(monitor: MonitorRef) -> bool {
 
 /// Waits until a process has ended and everything it owned is dropped; its reason, or [`ExitReason::NoProc`] if it had ended before.
 /// Works outside processes too. An [`Address`] tells the reason even then: see [`Address::wait`].
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{ExitReason, Mailbox, process};
+/// let p = process::spawn(async |mut mailbox: Mailbox<()>| mailbox.receive().await);
+/// let stop = async { p.send(()) };
+/// let (reason, ()) = tokio::join!(process::wait(p.pid()), stop);
+/// assert_eq!(reason, ExitReason::Normal);
+/// assert_eq!(process::wait(p.pid()).await, ExitReason::NoProc);
+/// assert_eq!(p.wait().await, ExitReason::Normal);
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 pub async fn wait(pid: Pid) -> ExitReason {
     let Some(proc) = lookup(pid) else { return ExitReason::NoProc };
     ended(&proc).await
@@ -299,6 +495,23 @@ pub(crate) async fn watching(proc: &Proc, limit: Option<Duration>, act: impl FnO
 
 /// Gives a local name to a process of the current node.
 ///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{Mailbox, RegisterError, process};
+/// let p = process::spawn(async |mut mailbox: Mailbox<()>| mailbox.receive().await);
+/// process::register("door", p.pid()).unwrap();
+/// assert_eq!(process::whereis("door"), Some(p.pid()));
+/// assert_eq!(process::registered(), ["door".into()]);
+/// assert_eq!(process::register("gate", p.pid()), Err(RegisterError::AlreadyNamed));
+/// process::unregister("door").unwrap();
+/// assert_eq!(process::whereis("door"), None);
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
+///
 /// # Errors
 /// The name is taken by a live process, the process has a name already or has ended, or the name is empty.
 pub fn register(name: impl Into<Arc<str>>, pid: Pid) -> Result<(), RegisterError> {
@@ -330,12 +543,43 @@ pub fn is_alive(pid: Pid) -> bool {
     lookup(pid).is_some_and(|p| p.word.is_alive())
 }
 
-/// Every process of the current node that has not ended, by slot.
+/// Every process of the current node, by slot. As in OTP one that is ending is among them until its pid is free, a moment after those who
+/// watch it were told; [`is_alive`] tells.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{Mailbox, process};
+/// let p = process::spawn(async |mut mailbox: Mailbox<()>| mailbox.receive().await);
+/// assert_eq!(process::processes(), [p.pid()]);
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 pub fn processes() -> Vec<Pid> {
     Node::try_current().map_or_else(Vec::new, |n| n.0.pids())
 }
 
 /// Describes the calling process, for reports and listings. `None` takes the label off.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{Mailbox, process};
+/// let p = process::spawn(async |mailbox: Mailbox<()>| {
+///     process::set_label("pump");
+///     let label = |pid| process::process_info(pid).and_then(|info| info.label);
+///     assert_eq!(label(mailbox.pid()).as_deref(), Some("pump"));
+///     process::set_label_text(format!("pump {}", 7));
+///     assert_eq!(label(mailbox.pid()).as_deref(), Some("pump 7"));
+/// });
+/// assert!(p.wait().await.is_normal());
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 pub fn set_label(label: impl Into<Option<&'static str>>) {
     let label: Option<&'static str> = label.into();
     current::with_current(|me| me.extra.lock().get_or_insert_default().label = label.map(Arc::from));
@@ -354,12 +598,50 @@ pub fn callers() -> Vec<Pid> {
 }
 
 /// `$ancestors`: who spawned the calling process, who spawned that one, and so on.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{Mailbox, process};
+/// let parent = process::spawn(async |mailbox: Mailbox<()>| {
+///     let me = mailbox.pid();
+///     let child = process::spawn(async move |_: Mailbox<()>| {
+///         assert_eq!(process::ancestors(), [me]);
+///         assert!(process::callers().is_empty());
+///     });
+///     assert!(child.wait().await.is_normal());
+/// });
+/// assert!(parent.wait().await.is_normal());
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 pub fn ancestors() -> Vec<Pid> {
     current::with_current(|me| me.lineage.iter().flat_map(|l| l.ancestors()).map(|(pid, _)| pid).collect())
         .unwrap_or_default()
 }
 
 /// A process that runs for longer than a moment between awaits should call this now and then: it lets others run first.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{Mailbox, process};
+/// let p = process::spawn(async |_: Mailbox<()>| {
+///     for part in 0..1_000u64 {
+///         let _ = part * part;                                       // something that takes long
+///         if part % 100 == 0 {
+///             process::yield_now().await;
+///         }
+///     }
+/// });
+/// assert!(p.wait().await.is_normal());
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 pub async fn yield_now() {
     let mut yielded = false;
     poll_fn(|cx| {
@@ -374,6 +656,19 @@ pub async fn yield_now() {
 
 /// Waits, by the node's clock: virtual in a simulated node. Never early; late by up to a millisecond or so. A duration of 0 lets others run
 /// first.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{millis, process};
+/// let before = node.now();
+/// process::sleep(millis(2)).await;
+/// assert!(node.now() - before >= millis(2));
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 ///
 /// # Panics
 /// When there is no current node.

@@ -103,6 +103,11 @@ pub(crate) const SPAN: u32 = 2048;
 /// Its links and monitors are closed: it has ended. Changes under the lock of `relations` only.
 pub(crate) const CLOSED: u32 = 1024;
 
+/// Samples of reads still to be taken before the process is read from seats: a count in the topmost byte; see `process::seat`.
+pub(crate) const READS: u32 = 0xff << 24;
+/// One of them.
+pub(crate) const READS_ONE: u32 = 1 << 24;
+
 /// The header of every process.
 #[repr(C)]
 pub(crate) struct Proc {

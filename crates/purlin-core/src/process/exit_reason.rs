@@ -60,6 +60,13 @@ impl ExitReason {
     }
 
     /// [`ExitReason::ShutdownWith`] holding `value`.
+    ///
+    /// ```
+    /// use purlin_core::ExitReason;
+    /// let reason = ExitReason::shutdown_with("done for today");
+    /// assert!(reason.is_shutdown() && reason.is_clean());
+    /// assert_eq!(reason.term().unwrap().downcast_ref::<&str>(), Some(&"done for today"));
+    /// ```
     pub fn shutdown_with<T: Any + fmt::Debug + PartialEq + Send + Sync>(value: T) -> ExitReason {
         ExitReason::ShutdownWith(Term::new(value))
     }
@@ -144,14 +151,30 @@ impl fmt::Debug for ExitReason {
 }
 
 /// What a panic left behind.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{Mailbox, process};
+/// let p = process::spawn(async |_: Mailbox<()>| panic!("no disk"));
+/// let reason = p.wait().await;
+/// let info = reason.panic_info().unwrap();
+/// assert_eq!(info.message, "no disk");
+/// assert!(info.location.is_some() && info.backtrace.is_some());
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 pub struct PanicInfo {
     /// The panic's message; `"Box<dyn Any>"` for a payload that is not a string.
     pub message: String,
     /// Where it happened, as `file:line:column`.
     pub location: Option<String>,
     /// The stack at the panic, captured without resolving symbols (that happens when it is displayed); `None` when the node
-    /// was built with [`backtraces(false)`](crate::NodeBuilder::backtraces).
-    pub backtrace: Option<Backtrace>,
+    /// was built with [`backtraces(false)`](crate::NodeBuilder::backtraces). Shared with earlier crashes at the same place, called by the
+    /// same functions of the same process: a server in a crash loop captures and resolves its stack once.
+    pub backtrace: Option<Arc<Backtrace>>,
 }
 
 impl fmt::Display for PanicInfo {
@@ -254,6 +277,12 @@ impl Term {
     }
 
     /// Holds an error; displays it with its chain of sources.
+    ///
+    /// ```
+    /// use purlin_core::Term;
+    /// let term = Term::from_error("x".parse::<i64>().unwrap_err());
+    /// assert!(term.as_error().unwrap().is::<std::num::ParseIntError>());
+    /// ```
     pub fn from_error(error: impl Into<BoxError>) -> Term {
         Term(Arc::new(Failure(error.into())))
     }

@@ -60,6 +60,25 @@ pub struct ProcessInfo {
 }
 
 /// A snapshot of a process; `None` if it has ended or is ending.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::process::{self, ProcessStatus};
+/// use purlin_core::Mailbox;
+/// let p = process::spawn(async |mailbox: Mailbox<()>| {
+///     process::register("me", mailbox.pid()).unwrap();
+///     let info = process::process_info(mailbox.pid()).unwrap();
+///     assert_eq!(info.registered_name.as_deref(), Some("me"));
+///     assert_eq!((info.initial_call, info.status), ("process", ProcessStatus::Running));
+///     assert!(info.links.is_empty() && !info.trap_exit);
+/// });
+/// assert!(p.wait().await.is_normal());
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 pub fn process_info(pid: Pid) -> Option<ProcessInfo> {
     let proc = current::by_index(pid.node_index())?.lookup(pid)?;
     let word = proc.word.load();

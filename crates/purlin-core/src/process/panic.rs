@@ -12,9 +12,14 @@ use std::sync::{Arc, Once};
 
 use crate::node::current::{self, tls};
 use crate::process::exit_reason::{ExitReason, PanicInfo};
+use crate::process::stack;
+
+/// Place and stack of a panic.
+type Noted = (Option<String>, Option<Arc<Backtrace>>);
 
 thread_local! {
-    static LAST: RefCell<Option<(Option<String>, Option<Backtrace>)>> = const { RefCell::new(None) };
+    /// Of the last panic on this thread, until it is caught.
+    static LAST: RefCell<Option<Noted>> = const { RefCell::new(None) };
 }
 
 static HOOK: Once = Once::new();
@@ -38,7 +43,7 @@ pub(crate) fn install() {
 fn record(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string);
     let wanted = current::with_current(|p| p.node.0.settings.backtraces).unwrap_or(true);
-    let backtrace = wanted.then(Backtrace::force_capture);
+    let backtrace = wanted.then(stack::capture);
     LAST.with(|last| *last.borrow_mut() = Some((location, backtrace)));
 }
 

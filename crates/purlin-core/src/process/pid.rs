@@ -19,6 +19,13 @@ pub struct Pid {
 impl Pid {
     /// Builds a pid from its three parts. Meant for transports and tests: a pid made up by hand names no live process unless
     /// the parts are those of one.
+    ///
+    /// ```
+    /// use purlin_core::Pid;
+    /// let pid = Pid::from_parts(3, 12, 1);
+    /// assert_eq!((pid.node_index(), pid.id(), pid.serial()), (3, 12, 1));
+    /// assert_eq!(pid.to_string(), "<3.12.1>");
+    /// ```
     pub const fn from_parts(node: u32, id: u32, serial: u32) -> Pid {
         Pid { node, id, serial }
     }

@@ -66,6 +66,14 @@ use crate::process::{report, signal};
 use crate::timer::Alarm;
 
 /// A message of any type, for untyped mailboxes.
+///
+/// ```
+/// use purlin_core::AnyMsg;
+/// let message = AnyMsg::new(7u32);
+/// assert!(message.is::<u32>() && message.type_name() == "u32");
+/// let message = message.downcast::<u64>().unwrap_err();
+/// assert_eq!(message.downcast::<u32>().unwrap(), 7);
+/// ```
 pub struct AnyMsg(pub(crate) Envelope);
 
 impl AnyMsg {
@@ -175,13 +183,26 @@ impl<M: 'static> Address<M> {
 
     /// Sends a message, and gives it back when the process has ended or its mailbox is full.
     ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{Mailbox, process};
+    /// let p = process::spawn(async |_: Mailbox<u8>| {});
+    /// p.wait().await;
+    /// assert_eq!(p.try_send(7), Err(7));
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// The message, as the mailbox would have received it.
     pub fn try_send(&self, message: M) -> Result<(), M>
     where
         M: Send,
     {
-        match self.proc.push(Envelope::plain(message)) {
+        match self.proc.push(repack(message)) {
             Ok(()) => Ok(()),
             Err(Rejected::Closed(envelope) | Rejected::Full(envelope)) => {
                 Err(extract::<M>(envelope).ok().expect("packed as an M just above"))
@@ -222,6 +243,22 @@ impl<M: Send + 'static> Mailbox<M> {
     }
 
     /// Where others send to.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{Mailbox, process};
+    /// let p = process::spawn(async |mut mailbox: Mailbox<&str>| {
+    ///     let me = mailbox.address();
+    ///     process::spawn(async move |_: Mailbox<()>| me.send("done"));
+    ///     assert_eq!(mailbox.receive().await, "done");
+    /// });
+    /// assert!(p.wait().await.is_normal());
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub fn address(&self) -> Address<M> {
         Address::new(self.proc.clone())
     }
@@ -359,12 +396,48 @@ impl<M: Send + 'static> Mailbox<M> {
 
     /// The next message, or `None` if there is none within `limit` (`after` in Erlang). A limit of 0 looks through the whole mailbox
     /// first.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{Mailbox, millis, process};
+    /// let p = process::spawn(async |mut mailbox: Mailbox<u8>| {
+    ///     assert_eq!(mailbox.receive_timeout(millis(1)).await, None);
+    ///     mailbox.address().send(7);
+    ///     assert_eq!(mailbox.receive_timeout(millis(0)).await, Some(7));
+    /// });
+    /// assert!(p.wait().await.is_normal());
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub async fn receive_timeout(&mut self, limit: Duration) -> Option<M> {
         let mut pick = self.typed();
         self.select(limit, &mut pick).await
     }
 
     /// Selective receive: the first message that `pick` takes. What it gives back, as `Err`, stays in the mailbox in its place.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{Mailbox, millis, process};
+    /// let p = process::spawn(async |mut mailbox: Mailbox<u8>| {
+    ///     for number in [1, 12, 2] {
+    ///         mailbox.address().send(number);
+    ///     }
+    ///     let large = |number: u8| if number > 10 { Ok(number) } else { Err(number) };
+    ///     assert_eq!(mailbox.receive_map(large).await, 12);
+    ///     assert_eq!(mailbox.receive_map_timeout(millis(1), large).await, None);
+    ///     assert_eq!((mailbox.receive().await, mailbox.receive().await), (1, 2));
+    /// });
+    /// assert!(p.wait().await.is_normal());
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub async fn receive_map<R>(&mut self, mut pick: impl FnMut(M) -> Result<R, M>) -> R
     where
         M: Send,
@@ -415,12 +488,47 @@ impl<M: Send + 'static> Mailbox<M> {
     }
 
     /// The next message if there is one now.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{Mailbox, process};
+    /// let p = process::spawn(async |mut mailbox: Mailbox<u8>| {
+    ///     assert_eq!(mailbox.try_receive(), None);
+    ///     mailbox.address().send(7);
+    ///     assert_eq!(mailbox.len(), 1);
+    ///     assert_eq!(mailbox.try_receive(), Some(7));
+    ///     assert!(mailbox.is_empty());
+    /// });
+    /// assert!(p.wait().await.is_normal());
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub fn try_receive(&mut self) -> Option<M> {
         let mut pick = self.typed();
         self.look(&mut pick)
     }
 
     /// The first message of type `T` in an untyped mailbox; the others stay.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{AnyMsg, Mailbox, process};
+    /// let p = process::spawn(async |mut mailbox: Mailbox<AnyMsg>| {
+    ///     mailbox.address().send("text");
+    ///     mailbox.address().send(7u8);
+    ///     assert_eq!(mailbox.receive_as::<u8>().await, 7);
+    ///     assert_eq!(mailbox.receive_as::<&str>().await, "text");
+    /// });
+    /// assert!(p.wait().await.is_normal());
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub async fn receive_as<T: Send + 'static>(&mut self) -> T
     where
         M: Accepts<T, ViaAny>,
@@ -441,6 +549,23 @@ impl<M: Send + 'static> Mailbox<M> {
     }
 
     /// Turns exit signals (but not a kill) into messages, or back; returns the setting before. [`Exit`] must convert into `M`.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{Exit, Mailbox, process};
+    /// let p = process::spawn(async |mut mailbox: Mailbox<Exit>| {
+    ///     mailbox.trap_exits(true);
+    ///     let child = process::spawn_link(async |_: Mailbox<()>| {});
+    ///     let Exit { from, reason } = mailbox.receive().await;
+    ///     assert!(from == child.pid() && reason.is_normal());
+    /// });
+    /// assert!(p.wait().await.is_normal());
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub fn trap_exits<K>(&mut self, on: bool) -> bool
     where
         M: Accepts<Exit, K>,
@@ -451,6 +576,22 @@ impl<M: Send + 'static> Mailbox<M> {
     }
 
     /// Frees the mailbox's spare memory, then waits until there is a message (without taking it). Worth it before a long idle time.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{Mailbox, process};
+    /// let p = process::spawn(async |mut mailbox: Mailbox<u8>| {
+    ///     mailbox.hibernate().await;
+    ///     assert_eq!(mailbox.receive().await, 7);
+    /// });
+    /// p.send(7);
+    /// assert!(p.wait().await.is_normal());
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub async fn hibernate(&mut self) {
         poll_fn(|cx| {
             if !self.is_empty() || self.proc.word.load() & EXITING != 0 {
@@ -482,8 +623,8 @@ fn selecting<M: Send + 'static, R>(
     }
 }
 
-/// Puts a message back into an envelope: an [`AnyMsg`] is one already.
-fn repack<M: Send + 'static>(message: M) -> Envelope {
+/// Puts a message into an envelope: an [`AnyMsg`] is one already.
+pub(crate) fn repack<M: Send + 'static>(message: M) -> Envelope {
     let mut slot = Some(message);
     if let Some(any) = (&mut slot as &mut dyn Any).downcast_mut::<Option<AnyMsg>>().and_then(Option::take) {
         return any.0;

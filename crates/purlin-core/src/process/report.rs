@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::call::error::short;
 use crate::process::cell::{NO_DIRECT, Proc, Rejected, SPAN};
 use crate::process::exit_reason::ExitReason;
 use crate::process::panic;
@@ -16,7 +17,7 @@ pub(crate) fn ended(proc: &Proc, reason: &ExitReason) {
             [("handled", u64::from(handled).into())],
             [
                 ("pid", proc.pid().into()),
-                ("type", (proc.table.type_name)().into()),
+                ("type", short((proc.table.type_name)()).into()),
                 ("reason", reason.clone().into()),
                 ("name", proc.display_name().unwrap_or_default().into()),
             ],
@@ -117,8 +118,8 @@ pub(crate) fn rejected(proc: &Proc, rejected: Rejected) {
                     [("count", 1u64.into())],
                     [
                         ("pid", proc.pid().into()),
-                        ("type", (proc.table.type_name)().into()),
-                        ("message_type", message.into()),
+                        ("type", short((proc.table.type_name)()).into()),
+                        ("message_type", short(message).into()),
                     ],
                 )
             });
@@ -134,8 +135,8 @@ pub(crate) fn rejected(proc: &Proc, rejected: Rejected) {
             [("count", 1u64.into())],
             [
                 ("pid", proc.pid().into()),
-                ("type", (proc.table.type_name)().into()),
-                ("message_type", message.into()),
+                ("type", short((proc.table.type_name)()).into()),
+                ("message_type", short(message).into()),
                 ("policy", policy.into()),
             ],
         )
@@ -152,8 +153,8 @@ pub(crate) fn unhandled(proc: &Proc, message: &'static str) {
             [("count", 1u64.into())],
             [
                 ("pid", proc.pid().into()),
-                ("type", (proc.table.type_name)().into()),
-                ("message_type", message.into()),
+                ("type", short((proc.table.type_name)()).into()),
+                ("message_type", short(message).into()),
             ],
         )
     });

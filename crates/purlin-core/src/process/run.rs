@@ -7,6 +7,8 @@ use crate::node::current::{Tls, tls};
 use crate::process::cell::{Proc, ProcRef, SPAN};
 use crate::process::pid::Pid;
 use crate::process::report;
+use crate::process::seat;
+use crate::process::word::BIASED;
 use crate::rt::sched::Record;
 
 /// How many messages a server handles in one activation at most. The clock is looked at too, so this bounds only very short handlers.
@@ -49,6 +51,9 @@ pub(crate) fn unpack(proc: &Proc, packed: u64) -> Pid {
 #[inline]
 pub(crate) fn activate(proc: &Proc, tls: &Tls, record: &Record) {
     let old = proc.word.begin();
+    if old & BIASED != 0 && !seat::wait(proc, old, seat::PATIENCE) {
+        return;
+    }
     record.running.store(packed(proc), Ordering::Relaxed);
     record.steps.store(record.steps.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     let ended = run(proc, old, &RunCx { tls, record: Some(record) });

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::call::error::short;
 use crate::mailbox::Mailbox as Queue;
 use crate::mailbox::bound::{Bound, MailboxBound};
 use crate::node::{Node, current};
@@ -105,7 +106,7 @@ pub(crate) fn create<B>(
     node.telemetry().execute_with(events::PROCESS_SPAWN, || {
         let metadata = Metadata::new()
             .with("pid", proc.pid())
-            .with("type", (proc.table.type_name)())
+            .with("type", short((proc.table.type_name)()))
             .with_some("parent", proc.parent());
         ([("processes", (node.stats().processes as u64).into())], metadata)
     });

@@ -10,7 +10,7 @@ use crate::mailbox::envelope::Envelope;
 use crate::node::Node;
 use crate::process::cell::TIMERS;
 use crate::process::pid::Pid;
-use crate::process::raw::{Accepts, Address};
+use crate::process::raw::{Accepts, Address, repack};
 use crate::timer::{Action, LONGEST, TimerRef};
 
 /// Who gets a timer's message.
@@ -100,16 +100,29 @@ fn after(node: &Node, delay: Duration) -> Duration {
 #[track_caller]
 pub fn send_after<T: Send + 'static>(to: impl Into<TimerTarget>, delay: Duration, message: T) -> TimerRef {
     let node = Node::current();
-    set(&node, to.into(), after(&node, delay), |_| Envelope::plain(message))
+    set(&node, to.into(), after(&node, delay), |_| repack(message))
 }
 
 /// [`send_after`] with the time given as [`Node::now`] tells it; one that has passed means promptly.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{Mailbox, millis, process};
+/// let p = process::spawn(async |mut mailbox: Mailbox<u8>| assert_eq!(mailbox.receive().await, 7));
+/// process::send_at(p.pid(), node.now() + millis(1), 7u8);
+/// assert!(p.wait().await.is_normal());
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 ///
 /// # Panics
 /// When there is no current node.
 #[track_caller]
 pub fn send_at<T: Send + 'static>(to: impl Into<TimerTarget>, at: Duration, message: T) -> TimerRef {
-    set(&Node::current(), to.into(), at, |_| Envelope::plain(message))
+    set(&Node::current(), to.into(), at, |_| repack(message))
 }
 
 /// [`send_after`] that sends a [`TimerFired`] with the timer's reference.
@@ -140,6 +153,22 @@ pub fn start_timer<T: Send + 'static>(to: impl Into<TimerTarget>, delay: Duratio
 
 /// [`start_timer`] with the time given as [`Node::now`] tells it.
 ///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::process::{self, TimerFired};
+/// use purlin_core::{Mailbox, Node, millis};
+/// let p = process::spawn(async |mut mailbox: Mailbox<TimerFired<u8>>| {
+///     let timer = process::start_timer_at(mailbox.pid(), Node::current().now() + millis(1), 7u8);
+///     assert_eq!(mailbox.receive().await, TimerFired { timer, message: 7 });
+/// });
+/// assert!(p.wait().await.is_normal());
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
+///
 /// # Panics
 /// When there is no current node.
 #[track_caller]
@@ -149,6 +178,24 @@ pub fn start_timer_at<T: Send + 'static>(to: impl Into<TimerTarget>, at: Duratio
 
 /// Sends a clone of `message` every `period` (at least 1 ms), first after one period, measured from deadline to deadline, until it is
 /// cancelled or the process ends.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{Mailbox, millis, process};
+/// let p = process::spawn(async |mut mailbox: Mailbox<&str>| {
+///     let beat = process::send_interval(mailbox.pid(), millis(1), "beat");
+///     for _ in 0..3 {
+///         assert_eq!(mailbox.receive().await, "beat");
+///     }
+///     process::cancel_timer(beat);
+/// });
+/// assert!(p.wait().await.is_normal());
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 ///
 /// # Panics
 /// When there is no current node.
@@ -164,6 +211,24 @@ pub fn send_interval<T: Clone + Send + Sync + 'static>(to: Pid, period: Duration
 
 /// Takes a timer of the current node off, whoever set it: the time that was left, or `None` if it has fired (its message may be in the
 /// mailbox), was cancelled, or is unknown. After `Some` the message never arrives.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{Mailbox, process, secs};
+/// let p = process::spawn(async |mut mailbox: Mailbox<u8>| {
+///     let timer = process::send_after(mailbox.pid(), secs(60), 7u8);
+///     assert!(process::read_timer(timer).unwrap() > secs(59));
+///     assert!(process::cancel_timer(timer).is_some());
+///     assert_eq!(process::cancel_timer(timer), None);
+///     assert!(mailbox.try_receive().is_none());
+/// });
+/// assert!(p.wait().await.is_normal());
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
 pub fn cancel_timer(timer: TimerRef) -> Option<Duration> {
     let node = Node::try_current()?;
     node.rt().timers.cancel(timer).map(|at| at.saturating_sub(node.now()))

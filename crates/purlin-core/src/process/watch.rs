@@ -20,6 +20,31 @@ impl<M: Send + 'static> Mailbox<M> {
     }
 
     /// [`monitor`](Self::monitor) with a tag of one's own and, if wanted, an alias that shares the monitor's life.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::process::{self, MonitorAlias, MonitorOptions};
+    /// use purlin_core::{AnyMsg, Mailbox, Term};
+    /// let p = process::spawn(async |mut mailbox: Mailbox<AnyMsg>| {
+    ///     let server = process::spawn(async |mut mailbox: Mailbox<process::Alias<AnyMsg>>| {
+    ///         let client = mailbox.receive().await;
+    ///         client.send("answer");
+    ///         client.send("another answer");                             // vanishes
+    ///     });
+    ///     let alias = Some(MonitorAlias::ReplyDemonitor);
+    ///     let (_, alias) = mailbox.monitor_with(server.pid(), MonitorOptions { alias, tag: Some(Term::text("request")) });
+    ///     server.send(alias.unwrap());
+    ///     assert_eq!(mailbox.receive_as::<&str>().await, "answer");
+    ///     server.wait().await;
+    ///     assert!(mailbox.is_empty());                                   // neither the second answer nor a `Down`
+    /// });
+    /// assert!(p.wait().await.is_normal());
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub fn monitor_with<K>(
         &mut self,
         target: impl Into<MonitorTarget>,
@@ -42,6 +67,24 @@ impl<M: Send + 'static> Mailbox<M> {
 
     /// Ends a monitor and takes its `Down` out of the mailbox if it is there already: after this, none arrives. `true` if the monitor
     /// was still on.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{Down, Mailbox, process};
+    /// let p = process::spawn(async |mut mailbox: Mailbox<Down>| {
+    ///     let other = process::spawn(async |_: Mailbox<()>| {});
+    ///     let monitor = mailbox.monitor(other.pid());
+    ///     other.wait().await;
+    ///     mailbox.demonitor(monitor);
+    ///     assert!(mailbox.is_empty());
+    /// });
+    /// assert!(p.wait().await.is_normal());
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub fn demonitor(&mut self, monitor: MonitorRef) -> bool {
         self.check();
         let removed = relations::demonitor(&self.proc, monitor);
@@ -60,6 +103,25 @@ impl<M: Send + 'static> Mailbox<M> {
     }
 
     /// A second address of this process that can be switched off: see [`Alias`].
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{AliasMode, Mailbox, process};
+    /// let p = process::spawn(async |mut mailbox: Mailbox<u8>| {
+    ///     let alias = mailbox.alias(AliasMode::ExplicitUnalias);
+    ///     alias.send(1);
+    ///     mailbox.unalias(&alias);
+    ///     alias.send(2);
+    ///     assert_eq!(mailbox.receive().await, 1);
+    ///     assert!(mailbox.is_empty());
+    /// });
+    /// assert!(p.wait().await.is_normal());
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub fn alias(&mut self, mode: AliasMode) -> Alias<M> {
         self.check();
         Alias { proc: self.proc.clone(), id: relations::alias(&self.proc, mode), messages: PhantomData }

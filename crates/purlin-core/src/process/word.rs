@@ -1,7 +1,7 @@
 //! The state word: who may run a process, and why somebody must.
 //!
 //! One `AtomicU64` per process. Every reason *not* to run a call on the caller's thread is a bit above the readers' count, so that
-//! the fast path is one compare-and-swap `0 → RUN` (exclusive) or `n → n + 1` (a reader).
+//! the fast path is one compare-and-swap `0 → RUN` (exclusive) or `n → n + 1` (a counted reader).
 //!
 //! ```text
 //!  RUN      somebody runs it exclusively: its activation, or a direct caller          (the run lock)
@@ -13,16 +13,19 @@
 //!  BUSY     a future of its own is suspended: a handler, init, a raw process's body
 //!  HELD     not callable in place: suspended by sys, debugged, marks to apply, slow handlers
 //!  DEAD     ended; nothing schedules it any more
-//!  low 32   readers inside
+//!  BIASED   readers sit in seats and are not counted; see `process::seat`
+//!  low 32   counted readers inside
 //! ```
 //!
 //! Invariants
 //! * SCHED is set only by the one party that makes "work is due, nobody is inside" true: a poster that finds nobody inside, the
 //!   exclusive runner that leaves, or the last reader that leaves. That party, and only it, pushes the process into a run queue.
-//! * While any bit above the readers' count is set, no caller and no new reader enters. Hence a pop from the run queue finds
+//! * While any bit above the readers' count is set, BIASED aside, no caller and no new reader enters. Hence a pop from the run queue finds
 //!   neither RUN nor readers, and QUEUED keeps later calls behind messages that are already there.
 //! * QUEUED goes up with a push and down with a take, both under the mailbox's mutex; SIGNAL likewise. A runner that leaves with messages
 //!   taken but not handled puts QUEUED up again as it leaves.
+//! * BIASED is set by a counted reader and cleared by the holder of RUN that has found all seats empty. Nobody runs the process exclusively
+//!   while it is set.
 //! * Bits are cleared one by one, never by storing 0: a store would erase what others set meanwhile.
 //!
 //! Ordering: entering is Acquire and leaving is Release on the same word, so what one runner wrote to the state is visible to the
@@ -40,6 +43,7 @@ pub(crate) const WOKEN: u64 = 1 << 58;
 pub(crate) const BUSY: u64 = 1 << 57;
 pub(crate) const HELD: u64 = 1 << 56;
 pub(crate) const DEAD: u64 = 1 << 55;
+pub(crate) const BIASED: u64 = 1 << 54;
 pub(crate) const READERS: u64 = (1 << 32) - 1;
 
 /// What a party that posted, left or ended an activation must do next.
@@ -85,12 +89,35 @@ impl Word {
         self.end(0, bits)
     }
 
-    /// Enters as a reader if no exclusive runner is inside and none is due.
+    /// Takes RUN of an idle process that is BIASED. The caller looks at the seats next.
+    #[cold]
+    pub(crate) fn try_enter_biased(&self) -> bool {
+        self.0.compare_exchange(BIASED, BIASED | RUN, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Has the process its readers in seats, as far as one can see from here?
+    #[inline]
+    pub(crate) fn is_biased(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & BIASED != 0
+    }
+
+    /// Lets readers take seats. The caller is a counted reader, so nobody runs the process.
+    pub(crate) fn bias(&self) {
+        self.0.fetch_or(BIASED, Ordering::AcqRel);
+    }
+
+    /// May a reader who has published its seat stay there?
+    #[inline]
+    pub(crate) fn admits_seats(&self) -> bool {
+        self.0.load(Ordering::SeqCst) & !READERS == BIASED
+    }
+
+    /// Enters as a counted reader if no exclusive runner is inside and none is due.
     #[inline]
     pub(crate) fn try_read(&self) -> bool {
         let mut word = self.0.load(Ordering::Relaxed);
         loop {
-            if word & !READERS != 0 || word == READERS {
+            if word & !(READERS | BIASED) != 0 || word & READERS == READERS {
                 return false;
             }
             match self.0.compare_exchange_weak(word, word + 1, Ordering::Acquire, Ordering::Relaxed) {

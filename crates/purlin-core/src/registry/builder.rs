@@ -101,6 +101,22 @@ impl<K, V> RegistryBuilder<K, V> {
 
     /// A handle to this very registry, which may be taken before it runs: until then its operations fail with
     /// [`RegistryError::Unknown`](crate::RegistryError::Unknown).
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{Registry, Supervisor};
+    /// let builder = Registry::<String>::unique("rooms");
+    /// let rooms = builder.handle();                                      // to be given to those who need it
+    /// assert!(rooms.count().is_err());
+    /// let root = Supervisor::one_for_one().child(builder).start_link().await?;
+    /// assert_eq!(rooms.count()?, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await.unwrap();
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub fn handle(&self) -> Registry<K, V> {
         Registry::bound(self.tables.clone())
     }

@@ -111,7 +111,7 @@ impl<V: Clone> Bucket<V> {
 ///     println!("{pid}: {value}");
 /// }
 /// # });
-/// # assert!(purlin_core::process::wait(p.pid()).await.is_normal());
+/// # assert!(p.wait().await.is_normal());
 /// # }).await;
 /// # node.shutdown().await;
 /// # });

@@ -142,6 +142,26 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Registry<K, V> {
 
     /// Removes the calling process's entries of a key, all of them. Without any it is done already. When this returns, nobody finds them.
     ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{Mailbox, Registry, process};
+    /// let seats = Registry::<u32, &str>::unique("seats").start().await?;
+    /// let guest = process::spawn(async move |mailbox: Mailbox<()>| {
+    ///     seats.register(1, "reserved").unwrap();
+    ///     assert_eq!(seats.keys(mailbox.pid()), Ok(vec![1]));
+    ///     assert_eq!(seats.values(&1, mailbox.pid()), Ok(vec!["reserved"]));
+    ///     seats.unregister(&1).unwrap();
+    ///     assert_eq!(seats.count(), Ok(0));
+    /// });
+    /// assert!(guest.wait().await.is_normal());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await.unwrap();
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// [`NoProcess`](RegistryError::NoProcess) outside a process; those of every operation.
     pub fn unregister(&self, key: &(impl AsKey<K> + ?Sized)) -> Result<(), RegistryError> {
@@ -236,6 +256,23 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Registry<K, V> {
 
     /// Replaces the value of the calling process's entry by what `f` makes of it; `(new, old)`. Unique registries only.
     ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{Mailbox, Registry, process};
+    /// let seats = Registry::<u32, u8>::unique("seats").start().await?;
+    /// let guest = process::spawn(async move |_: Mailbox<()>| {
+    ///     seats.register(1, 10).unwrap();
+    ///     assert_eq!(seats.update_value(&1, |old| old + 1), Ok((11, 10)));
+    /// });
+    /// assert!(guest.wait().await.is_normal());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await.unwrap();
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// [`NotRegistered`](RegistryError::NotRegistered) when nobody or another process has the key: nothing changes, and `f` is not
     /// called; [`NotUnique`](RegistryError::NotUnique); [`NoProcess`](RegistryError::NoProcess) outside a process; those of every
@@ -274,6 +311,23 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Registry<K, V> {
     /// Stores a value with the registry, in place of one that is there under this key. Any code may do that. It goes with the
     /// registry's process; [`RegistryBuilder::meta`] gives values that come back with a restart.
     ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::Registry;
+    /// let rooms = Registry::<String>::unique("rooms").meta("opened", 2026).partitions(2).start().await?;
+    /// assert_eq!(rooms.partitions()?, 2);
+    /// rooms.put_meta("colour", "red")?;
+    /// assert_eq!((rooms.meta("opened")?, rooms.meta("colour")?), (Some(2026), Some("red")));
+    /// rooms.delete_meta("colour")?;
+    /// assert_eq!(rooms.meta::<&str>("colour")?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await.unwrap();
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// Those of every operation.
     pub fn put_meta<T: Clone + Send + Sync + 'static>(
@@ -302,8 +356,13 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Registry<K, V> {
 
     /// The name of a server `S` under `key`: to start it under (registered with the value `V::default()`), and to call it by.
     ///
+    /// The registry must be running when a server starts under the name; the start fails with
+    /// [`UnknownRegistry`](crate::StartError::UnknownRegistry) otherwise. A call then fails with `NoProc`, and a cast is lost.
+    ///
     /// # Panics
-    /// When the registry is a duplicate one: a name means one process. Where that is not known yet, using the name panics.
+    /// When the registry is a duplicate one: a name means one process. Where that is not known yet, because no registry of this name is
+    /// running, using the name panics, and starting a server under it fails with
+    /// [`DuplicateRegistry`](crate::StartError::DuplicateRegistry).
     #[track_caller]
     pub fn via<S: GenServer>(&self, key: K) -> Name<S>
     where
@@ -313,6 +372,23 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Registry<K, V> {
     }
 
     /// [`via`](Self::via) with another value for the server that starts under the name.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// # use purlin_core::{Cx, GenServer, InitError};
+    /// # struct Counter(i64);
+    /// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+    /// use purlin_core::Registry;
+    /// let counters = Registry::<String, u8>::unique("counters").start().await?;
+    /// let counter = Counter::start(0).name(counters.via_with("first".to_owned(), 7)).await?;
+    /// assert_eq!(counters.lookup("first")?, [(counter.pid(), 7)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await.unwrap();
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     ///
     /// # Panics
     /// As there.

@@ -126,6 +126,7 @@
 //! `Room::child_spec(args).name(registry.via(key))` registers each incarnation. A call to a key that nobody has fails with `NoProc`; a
 //! cast is lost. A server registered by its name gets `V::default()` as the value, or the one given to
 //! [`via_with`](Registry::via_with). With a duplicate registry `via` panics: nobody could say which process is meant.
+//! Starting a server under a key of a registry that is not running fails with [`UnknownRegistry`](crate::StartError::UnknownRegistry).
 //!
 //! # When a process ends
 //! From the moment a process must end it is not found any more and its unique keys are free. All its entries, in all partitions, are removed

@@ -1,7 +1,8 @@
 //! Names made of a registry and a key.
 
-use crate::RegisterError;
+use crate::ExitReason;
 use crate::gen_server::refs::Resolve;
+use crate::gen_server::{StartError, WrongRegistry};
 use crate::process::cell::{Proc, ProcRef};
 use crate::registry::error::RegistryError;
 use crate::registry::handle::Registry;
@@ -32,7 +33,7 @@ where
         }
     }
 
-    fn bind(&self, proc: &Proc) -> Result<(), RegisterError> {
+    fn bind(&self, proc: &Proc) -> Result<(), StartError> {
         let bound = self.registry.on(|tables| match tables.is_unique() {
             true => tables.register(proc, self.key.clone(), (self.value)()),
             false => Err(tables.not_unique()),
@@ -45,8 +46,7 @@ where
                 });
                 Ok(())
             },
-            Err(RegistryError::AlreadyRegistered(pid)) => Err(RegisterError::NameTaken(pid)),
-            Err(_) => Err(RegisterError::NoProc),
+            Err(error) => Err(self.start_error(proc, error)),
         }
     }
 
@@ -55,5 +55,26 @@ where
         // A text goes without its own quotes: what shows the name puts some around the whole.
         let plain = key.strip_prefix('"').and_then(|k| k.strip_suffix('"')).unwrap_or(&key);
         format!("{}/{plain}", self.registry.name())
+    }
+}
+
+impl<K: Key, V: Clone + Send + Sync + 'static, F> Via<K, V, F> {
+    /// Why a server cannot start under this name.
+    #[cold]
+    fn start_error(&self, proc: &Proc, error: RegistryError) -> StartError {
+        match error {
+            RegistryError::AlreadyRegistered(pid) => StartError::AlreadyStarted(pid),
+            RegistryError::Unknown { name } => StartError::UnknownRegistry { name: name.into() },
+            RegistryError::NotUnique { name } => StartError::DuplicateRegistry { name: name.into() },
+            RegistryError::WrongType { name, expected, found } => {
+                StartError::WrongRegistry(Box::new(WrongRegistry { name, expected, found }))
+            },
+            RegistryError::NoNode => StartError::NoNode,
+            // The process is of another node than the registry, or it was killed before it had the name.
+            RegistryError::NoProcess | RegistryError::NotRegistered if proc.word.is_alive() => {
+                StartError::UnknownRegistry { name: self.registry.name().into() }
+            },
+            RegistryError::NoProcess | RegistryError::NotRegistered => StartError::Failed(ExitReason::Killed),
+        }
     }
 }

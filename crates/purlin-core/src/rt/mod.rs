@@ -73,6 +73,11 @@ impl Rt {
         self.sched.schedule(proc);
     }
 
+    /// The seats of readers; see `process::seat`.
+    pub(crate) fn seats(&self) -> impl Iterator<Item = &crate::process::seat::Seat> {
+        self.sched.seats()
+    }
+
     /// Time since the node's start.
     #[inline]
     pub(crate) fn now(&self) -> Duration {

@@ -21,6 +21,7 @@ use std::time::Duration;
 use crate::node::current::{Tls, tls};
 use crate::node::{Node, NodeInner};
 use crate::process::cell::Proc;
+use crate::process::seat::Seat;
 use crate::rt::idle::{self, Idle};
 use crate::rt::injector::Injector;
 use crate::rt::ring::Ring;
@@ -49,6 +50,8 @@ pub(crate) struct Worker {
     ring: Ring<256>,
     waker: Mutex<Option<Waker>>,
     pub(crate) record: Record,
+    /// Whom this executor's thread is reading.
+    seat: Seat,
     /// End of the present slice, in nanoseconds of the node's clock; written by this executor only.
     slice_end: AtomicU64,
 }
@@ -88,6 +91,7 @@ impl Sched {
                     ring: Ring::new(),
                     waker: Mutex::new(None),
                     record: Record::default(),
+                    seat: Seat::default(),
                     slice_end: AtomicU64::new(0),
                 })
                 .collect(),
@@ -101,6 +105,11 @@ impl Sched {
 
     pub(crate) fn workers(&self) -> &[Worker] {
         &self.workers
+    }
+
+    /// The seats of all executors.
+    pub(crate) fn seats(&self) -> impl Iterator<Item = &Seat> {
+        self.workers.iter().map(|worker| &worker.seat)
     }
 
     /// Is nothing being run and nothing waiting to be?
@@ -181,7 +190,8 @@ impl Sched {
         })
     }
 
-    fn has_work(&self) -> bool {
+    /// Does anything wait in a run queue?
+    pub(crate) fn has_work(&self) -> bool {
         match &self.simulated {
             Some(simulated) => !simulated.lock().ready.is_empty(),
             None => !self.injector.is_empty() || self.workers.iter().any(|w| !w.ring.is_empty()),
@@ -208,6 +218,12 @@ pub(crate) fn slice_over(now: Duration) -> bool {
 }
 
 impl Worker {
+    /// The seat, for reads of this executor's node.
+    #[inline]
+    pub(crate) fn seat(&self, node: u32) -> Option<&Seat> {
+        (self.owner == node).then_some(&self.seat)
+    }
+
     /// Is the slice over? The first look begins it.
     fn slice_over(&self, now: Duration) -> bool {
         let now = now.as_nanos() as u64;
@@ -291,7 +307,10 @@ impl Future for Executor {
         sched.idle.retract(self.index);
         tls(|t| {
             let before = t.worker.replace(Some(NonNull::from(me)));
+            let here = 0u8;
+            let stack = t.stack.replace(std::ptr::from_ref(&here).addr());
             let result = self.run(cx, t);
+            t.stack.set(stack);
             t.worker.set(before);
             result
         })

@@ -7,10 +7,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::call::error::short;
 use crate::node::Node;
 use crate::process::pid::Pid;
 use crate::rt::sched::Record;
-use crate::telemetry::events;
+use crate::telemetry::{Metadata, events};
 
 const PERIOD: Duration = Duration::from_millis(2);
 const IDLE_PERIOD: Duration = Duration::from_millis(50);
@@ -86,15 +87,16 @@ pub(crate) fn start(node: &Node) {
                 let seen = sample(&worker.record);
                 let before = watch.reported;
                 if let Some((level, took)) = watch.observe(seen, now) {
-                    stuck = true;
                     if before.is_none() {
                         // Once per poll, even if its first sample showed a higher level.
                         node.0.counters.long_polls.fetch_add(1, Ordering::Relaxed);
                     }
                     report(&node, index, seen.running, level, took);
                 }
+                stuck |= watch.reported.is_some();
             }
-            if stuck {
+            // At every look, not only at those that report: the hog may have scheduled something since.
+            if stuck && sched.has_work() {
                 // What waits behind the hog in its own queue can be taken over by another executor.
                 sched.wake_one();
             }
@@ -111,10 +113,13 @@ pub(crate) fn start(node: &Node) {
 fn report(node: &Node, worker: usize, packed: u64, level: Level, took: Duration) {
     let pid = Pid::from_parts(node.0.index, packed as u32, (packed >> 32) as u32);
     // The message may be another one by now; the report is for people, not for decisions.
-    let (server, name, message) = match node.lookup(pid) {
-        Some(proc) => ((proc.table.type_name)(), proc.display_name(), proc.last_message()),
-        None => ("?", None, None),
-    };
+    let found = node.lookup(pid);
+    let (server, message) =
+        found.as_ref().map_or(("?", None), |proc| ((proc.table.type_name)(), proc.last_message()));
+    let (name, label) = found
+        .as_ref()
+        .and_then(|proc| proc.extra.lock().as_ref().map(|e| (e.name.clone(), e.label.clone())))
+        .unwrap_or_default();
     let limit = match level {
         Level::Counted => COUNT,
         Level::Logged => LOG,
@@ -123,23 +128,23 @@ fn report(node: &Node, worker: usize, packed: u64, level: Level, took: Duration)
     node.telemetry().execute_with(events::WATCHDOG_LONG_POLL, || {
         (
             [("duration", took.into()), ("limit", limit.into())],
-            [
-                ("pid", pid.into()),
-                ("type", server.into()),
-                ("label", name.clone().unwrap_or_default().into()),
-                ("message_type", message.unwrap_or("none").into()),
-                ("worker", (worker as u64).into()),
-            ],
+            Metadata::new()
+                .with("pid", pid)
+                .with("type", short(server))
+                .with_some("name", name.clone())
+                .with_some("label", label.clone())
+                .with_some("message_type", message.map(short))
+                .with("worker", worker),
         )
     });
-    let name = name.as_deref().unwrap_or("-");
+    let name = name.or(label).unwrap_or_else(|| "-".into());
     match level {
         Level::Counted => {},
         Level::Logged => {
-            tracing::warn!(target: "purlin::watchdog", %pid, name, server, message, ?took, worker, "a callback is hogging a worker");
+            tracing::warn!(target: "purlin::watchdog", %pid, %name, server, message, ?took, worker, "a callback is hogging a worker");
         },
         Level::Alarm => {
-            tracing::error!(target: "purlin::watchdog", %pid, name, server, message, ?took, worker, "a callback does not give its worker back");
+            tracing::error!(target: "purlin::watchdog", %pid, %name, server, message, ?took, worker, "a callback does not give its worker back");
         },
     }
 }

@@ -44,6 +44,24 @@ impl SupervisorSpec {
     }
 
     /// Whether the supervisor stops when its significant children have ended. Default: never.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// # use purlin_core::{Cx, GenServer, InitError};
+    /// # struct Counter(i64);
+    /// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+    /// use purlin_core::{AutoShutdown, Restart, Supervised, Supervisor};
+    /// let job = Counter::child_spec(0).restart(Restart::Temporary).significant(true);
+    /// let root = Supervisor::one_for_all().auto_shutdown(AutoShutdown::AnySignificant).child(job.name("job")).start_link().await?;
+    /// Counter::named("job").stop().await?;
+    /// purlin_core::process::wait(root.pid()).await;                      // its work is done
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await.unwrap();
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub fn auto_shutdown(mut self, auto_shutdown: AutoShutdown) -> Self {
         self.flags.auto_shutdown = auto_shutdown;
         self
@@ -73,6 +91,19 @@ impl SupervisorSpec {
     }
 
     /// Checks flags and children without starting anything.
+    ///
+    /// ```
+    /// # use purlin_core::{Cx, GenServer, InitError};
+    /// # struct Counter(i64);
+    /// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+    /// use purlin_core::supervisor::{ConfigError, SpecError, Strategy};
+    /// use purlin_core::{Supervised, Supervisor};
+    /// let twins = [1, 2].map(Counter::child_spec);                       // with one id, which is their type's name
+    /// let supervisor = Supervisor::one_for_one().strategy(Strategy::RestForOne).children(twins);
+    /// assert_eq!(supervisor.flags().strategy, Strategy::RestForOne);
+    /// let error = ConfigError::Spec(SpecError::DuplicateId { id: "Counter".into() });
+    /// assert_eq!(supervisor.check(), Err(error));
+    /// ```
     ///
     /// # Errors
     /// What the start would fail with.

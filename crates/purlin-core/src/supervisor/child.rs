@@ -56,6 +56,24 @@ pub trait Supervised: GenServer {
     }
 
     /// A child whose arguments are made anew for each start. A panic in `make` is a failed start.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// # use purlin_core::{Cx, GenServer, InitError};
+    /// # struct Counter(i64);
+    /// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+    /// use purlin_core::{Supervised, Supervisor};
+    /// use std::sync::atomic::{AtomicI64, Ordering};
+    /// let starts = AtomicI64::new(0);
+    /// let child = Counter::child_spec_with(move || starts.fetch_add(1, Ordering::Relaxed));
+    /// Supervisor::one_for_one().child(child).start_link().await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await.unwrap();
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     fn child_spec_with(make: impl Fn() -> Self::Args + Send + Sync + 'static) -> Child<Self> {
         Child::new(move || Ok(make()))
     }
@@ -63,6 +81,26 @@ pub trait Supervised: GenServer {
     /// A [`Temporary`](Restart::Temporary) child, started once: its arguments, a socket for example, need not be `Clone`.
     ///
     /// If it is made anything but temporary all the same, its restarts fail with a reason that says so.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{Cx, DynamicSupervisor, GenServer, InitError, Supervised};
+    /// use std::sync::mpsc::{Receiver, channel};
+    /// /// Owns something of which there is one only.
+    /// struct Reader(Receiver<u8>);
+    /// impl GenServer for Reader {
+    ///     type Args = Receiver<u8>;
+    ///     async fn init(source: Receiver<u8>, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Reader(source)) }
+    /// }
+    /// let readers = DynamicSupervisor::new().start_link().await?;
+    /// readers.start_child(Reader::child_spec_once(channel().1)).await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await.unwrap();
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     fn child_spec_once(args: Self::Args) -> Child<Self> {
         let args = Mutex::new(Some(args));
         let make = move || args.lock().take().ok_or_else(|| StartError::Failed(ExitReason::error(USED_UP)));
@@ -166,6 +204,17 @@ impl<S: GenServer> Child<S> {
     }
 
     /// How long a start may take; for ever by default. The supervisor does nothing else meanwhile.
+    ///
+    /// ```
+    /// # use purlin_core::{Cx, GenServer, InitError};
+    /// # struct Counter(i64);
+    /// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+    /// use purlin_core::supervisor::ChildType;
+    /// use purlin_core::{ChildSpec, Supervised, secs};
+    /// let child = Counter::child_spec(0).start_timeout(secs(1)).child_type(ChildType::Worker);
+    /// let child: ChildSpec = child.erase();                              // the same as `child.into()`
+    /// assert_eq!(child.significant(false).child_type(ChildType::Supervisor).fields().id.as_str(), "Counter");
+    /// ```
     pub fn start_timeout(mut self, limit: Duration) -> Self {
         self.options().timeout = Some(limit);
         self

@@ -157,6 +157,21 @@ impl<X: Extra> DynamicSupervisorSpec<X> {
     }
 
     /// Other flags.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::supervisor::DynamicFlags;
+    /// use purlin_core::{DynamicSupervisor, secs};
+    /// let flags = DynamicFlags { max_restarts: 100, period: secs(60), max_children: None };
+    /// assert!(flags.check().is_ok());
+    /// DynamicSupervisor::new().flags(flags).start_link().await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await.unwrap();
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub fn flags(mut self, flags: DynamicFlags) -> Self {
         self.flags = flags;
         self

@@ -66,6 +66,24 @@ macro_rules! administration {
 
             /// [`start_child`](Self::start_child) for a child of any kind, for example a free-form process.
             ///
+            /// ```
+            /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+            /// # let node = purlin_core::Node::builder().start();
+            /// # node.scope(async {
+            /// use purlin_core::supervisor::DynamicFlags;
+            /// use purlin_core::{ChildSpec, DynamicSupervisor, Mailbox};
+            /// let jobs = DynamicSupervisor::new().start_link().await?;
+            /// let job = ChildSpec::process("job", async |mut mailbox: Mailbox<()>| mailbox.receive().await);
+            /// let pid = jobs.start_child_spec(&job).await?;
+            /// assert_eq!(jobs.which_children().await?[0].status.pid(), Some(pid));
+            /// jobs.update(DynamicFlags { max_children: Some(1), ..DynamicFlags::default() }).await?;
+            /// assert!(jobs.start_child_spec(&job).await.is_err());
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// # }).await.unwrap();
+            /// # node.shutdown().await;
+            /// # });
+            /// ```
+            ///
             /// # Errors
             /// As for [`start_child`](Self::start_child).
             #[track_caller]

@@ -43,6 +43,14 @@ impl FailedToStartChild {
     }
 
     /// Finds it in the reason that a supervisor ended with.
+    ///
+    /// ```
+    /// use purlin_core::supervisor::FailedToStartChild;
+    /// use purlin_core::{ExitReason, StartError};
+    /// let failed = FailedToStartChild { id: "db".into(), error: StartError::Timeout };
+    /// let reason = ExitReason::shutdown_with(failed.clone());            // what a `Down` of the supervisor tells
+    /// assert_eq!(FailedToStartChild::in_reason(&reason), Some(&failed));
+    /// ```
     pub fn in_reason(reason: &ExitReason) -> Option<&FailedToStartChild> {
         match reason {
             ExitReason::ShutdownWith(term) => term.downcast_ref(),

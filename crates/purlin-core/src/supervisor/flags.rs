@@ -36,6 +36,15 @@ pub enum AutoShutdown {
 }
 
 /// The flags of a static supervisor.
+///
+/// ```
+/// use purlin_core::supervisor::{Flags, FlagsError, Strategy};
+/// use purlin_core::{AutoShutdown, millis, secs};
+/// let flags = Flags { max_restarts: 9, auto_shutdown: AutoShutdown::AnySignificant, ..Flags::new(Strategy::OneForAll) };
+/// assert_eq!((flags.period, flags.check()), (secs(5), Ok(())));
+/// let odd = Flags { period: millis(1_500), ..flags };
+/// assert_eq!(odd.check(), Err(FlagsError::InvalidPeriod { period: millis(1_500) }));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flags {
     /// The restart strategy; default `OneForOne`.

@@ -52,6 +52,27 @@ macro_rules! administration {
 
             /// Starts a child that has no process. This is no restart in the sense of the restart intensity.
             ///
+            /// ```
+            /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+            /// # let node = purlin_core::Node::builder().start();
+            /// # node.scope(async {
+            /// # use purlin_core::{Cx, GenServer, InitError};
+            /// # struct Counter(i64);
+            /// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+            /// use purlin_core::{Supervised, Supervisor};
+            /// let root = Supervisor::one_for_one().child(Counter::child_spec(0).id("counter")).start_link().await?;
+            /// root.terminate_child("counter").await?;
+            /// let counter = root.restart_child("counter").await?.unwrap();       // its pid
+            /// assert!(purlin_core::process::is_alive(counter));
+            /// root.terminate_child("counter").await?;
+            /// root.delete_child("counter").await?;
+            /// assert_eq!(root.count_children().await?.specs, 0);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// # }).await.unwrap();
+            /// # node.shutdown().await;
+            /// # });
+            /// ```
+            ///
             /// # Errors
             /// The child runs, is being restarted, or is unknown; or its start failed, and it stays as it was.
             #[track_caller]
@@ -77,6 +98,25 @@ macro_rules! administration {
             }
 
             /// All children, the one started last first.
+            ///
+            /// ```
+            /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+            /// # let node = purlin_core::Node::builder().start();
+            /// # node.scope(async {
+            /// # use purlin_core::{Cx, GenServer, InitError};
+            /// # struct Counter(i64);
+            /// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+            /// use purlin_core::supervisor::{ChildStatus, ChildType};
+            /// use purlin_core::{Supervised, Supervisor};
+            /// let root = Supervisor::one_for_one().child(Counter::child_spec(0).id("counter")).start_link().await?;
+            /// let counter = &root.which_children().await?[0];
+            /// assert!(matches!(counter.status, ChildStatus::Running(_)) && counter.child_type == ChildType::Worker);
+            /// assert_eq!(root.get_childspec("counter").await?.module, "Counter");
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// # }).await.unwrap();
+            /// # node.shutdown().await;
+            /// # });
+            /// ```
             ///
             /// # Errors
             /// The supervisor did not answer.
@@ -114,6 +154,23 @@ macro_rules! administration {
             /// A child whose id is in the new list takes its new specification and keeps its process. New ones are added and *not*
             /// started: [`restart_child`](Self::restart_child) does. Children that the list does not name are kept, after all others.
             /// Restarts counted so far still count.
+            ///
+            /// ```
+            /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+            /// # let node = purlin_core::Node::builder().start();
+            /// # node.scope(async {
+            /// # use purlin_core::{Cx, GenServer, InitError};
+            /// # struct Counter(i64);
+            /// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+            /// use purlin_core::{Supervised, Supervisor, secs};
+            /// let root = Supervisor::one_for_one().start_link().await?;
+            /// root.update(Supervisor::one_for_all().max_restarts(9, secs(60)).child(Counter::child_spec(0).id("counter"))).await?;
+            /// root.restart_child("counter").await?;
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// # }).await.unwrap();
+            /// # node.shutdown().await;
+            /// # });
+            /// ```
             ///
             /// # Errors
             /// Flags or specifications are invalid; nothing has changed.

@@ -115,6 +115,16 @@ pub enum SpecError {
 /// With `None` the rule that depends on the supervisor (significant children need an
 /// `auto_shutdown` other than `Never`) is left out.
 ///
+/// ```
+/// use purlin_core::supervisor::{ChildId, ChildType, Shutdown, SpecError, SpecFields, check_childspecs};
+/// const DB: ChildId = ChildId::from_static("db");
+/// let fields = SpecFields::new(DB, "Db").child_type(ChildType::Supervisor).significant(true);
+/// assert_eq!(fields.how_to_stop(), Shutdown::Infinity);
+/// assert_eq!(fields.check(None), Err(SpecError::SignificantButPermanent { id: DB }));
+/// let fields = SpecFields::new(DB, "Db");
+/// assert_eq!(check_childspecs([&fields, &fields], None), Err(SpecError::DuplicateId { id: DB }));
+/// ```
+///
 /// # Errors
 /// The first problem in list order.
 pub fn check_childspecs<'a>(
@@ -227,6 +237,13 @@ impl SpecFields {
 
 impl Restart {
     /// Whether a child that ended by itself with `reason` is started again.
+    ///
+    /// ```
+    /// use purlin_core::{ExitReason, Restart};
+    /// assert!(!Restart::Transient.restarts_after(&ExitReason::Shutdown));
+    /// assert!(Restart::Transient.restarts_after(&ExitReason::Killed));
+    /// assert!(Restart::Permanent.reports(&ExitReason::Normal) && !Restart::Temporary.reports(&ExitReason::Normal));
+    /// ```
     pub fn restarts_after(self, reason: &ExitReason) -> bool {
         match self {
             Restart::Permanent => true,
@@ -468,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn s39_to_s43_restart_types_decide_by_how_the_child_ended() {
+    fn s39_s40_s41_s42_s43_restart_types_decide_by_how_the_child_ended() {
         let ends = [ExitReason::Normal, ExitReason::Shutdown, ExitReason::Killed, ExitReason::NoProc];
         let after = |restart: Restart| ends.iter().map(|r| restart.restarts_after(r)).collect::<Vec<_>>();
         assert_eq!(after(Restart::Permanent), [true, true, true, true]);

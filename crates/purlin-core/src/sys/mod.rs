@@ -146,6 +146,22 @@ where
 
 /// Runs `f` on a server's state, between two messages: for states that cannot be cloned.
 ///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// # use purlin_core::{Cx, GenServer, InitError};
+/// # #[derive(Clone)] struct Counter(i64);
+/// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+/// use purlin_core::sys;
+/// let counter = Counter::start(7).await?;
+/// assert_eq!(sys::inspect_state(&counter, |state| state.0 + 1).await?, 8);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).await.unwrap();
+/// # node.shutdown().await;
+/// # });
+/// ```
+///
 /// # Errors
 /// See [`SysError`].
 pub async fn inspect_state<H: ServerHandle, R: Send + 'static>(
@@ -200,6 +216,23 @@ pub struct SysStatus {
 
 /// A process's status.
 ///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// # use purlin_core::{Cx, GenServer, InitError};
+/// # #[derive(Clone)] struct Counter(i64);
+/// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+/// use purlin_core::sys;
+/// let counter = Counter::start(7).await?;
+/// let status = sys::get_status(counter.pid()).await?;
+/// assert!(status.module.ends_with("Counter") && !status.suspended && !status.debugged);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).await.unwrap();
+/// # node.shutdown().await;
+/// # });
+/// ```
+///
 /// # Errors
 /// See [`SysError`].
 pub async fn get_status(pid: Pid) -> Result<SysStatus, SysError> {
@@ -246,6 +279,23 @@ pub async fn resume(pid: Pid) -> Result<(), SysError> {
 
 /// Stops a process in an orderly way with this reason, suspended or not, and waits for its end.
 ///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// # use purlin_core::{Cx, GenServer, InitError};
+/// # #[derive(Clone)] struct Counter(i64);
+/// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+/// use purlin_core::{ExitReason, sys};
+/// let counter = Counter::start(7).await?;
+/// sys::terminate(counter.pid(), ExitReason::Shutdown).await?;
+/// assert!(!counter.is_alive());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).await.unwrap();
+/// # node.shutdown().await;
+/// # });
+/// ```
+///
 /// # Errors
 /// [`SysError::NoProc`], [`SysError::Timeout`] (after 5 s; it may still end).
 pub async fn terminate(pid: Pid, reason: ExitReason) -> Result<(), SysError> {
@@ -272,6 +322,24 @@ fn debugging<R>(proc: &Proc, f: impl FnOnce(&mut Debug) -> R) -> R {
 
 /// Switches tracing on or off: every message the process takes becomes a log event of target `purlin::trace`.
 ///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// # use purlin_core::{Cx, GenServer, InitError};
+/// # #[derive(Clone)] struct Counter(i64);
+/// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+/// use purlin_core::sys;
+/// let counter = Counter::start(7).await?;
+/// sys::trace(counter.pid(), true).await?;                            // as `purlin::trace=info` in a subscriber's filter
+/// assert!(sys::get_status(counter.pid()).await?.debugged);
+/// sys::trace(counter.pid(), false).await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).await.unwrap();
+/// # node.shutdown().await;
+/// # });
+/// ```
+///
 /// # Errors
 /// See [`SysError`].
 pub async fn trace(pid: Pid, on: bool) -> Result<(), SysError> {
@@ -287,6 +355,32 @@ pub async fn log(pid: Pid, on: bool) -> Result<(), SysError> {
 }
 
 /// Switches the log on, keeping the last `n` events; 0 switches it off.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// # use purlin_core::{Cx, GenServer, InitError};
+/// # #[derive(Clone)] struct Counter(i64);
+/// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+/// use purlin_core::sys::{self, SysEvent};
+/// # use purlin_core::HandleCast;
+/// # struct Add(i64);
+/// # impl HandleCast<Add> for Counter { async fn handle_cast(&mut self, Add(n): Add, _: &mut Cx<Self>) { self.0 += n; } }
+/// let counter = Counter::start(7).await?;
+/// sys::log_keeping(counter.pid(), 2).await?;
+/// for n in 1..=3 {
+///     counter.cast(Add(n));
+/// }
+/// let log = sys::get_log(counter.pid()).await?;
+/// assert_eq!(log.len(), 2);
+/// assert!(matches!(log[0], SysEvent::In { message, .. } if message.ends_with("Add")));
+/// sys::log(counter.pid(), false).await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).await.unwrap();
+/// # node.shutdown().await;
+/// # });
+/// ```
 ///
 /// # Errors
 /// See [`SysError`].
@@ -309,6 +403,27 @@ pub async fn get_log(pid: Pid) -> Result<Vec<SysEvent>, SysError> {
 }
 
 /// Switches statistics on (from zero) or off.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// # use purlin_core::{Cx, GenServer, InitError};
+/// # #[derive(Clone)] struct Counter(i64);
+/// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+/// use purlin_core::sys;
+/// # use purlin_core::HandleCast;
+/// # struct Add(i64);
+/// # impl HandleCast<Add> for Counter { async fn handle_cast(&mut self, Add(n): Add, _: &mut Cx<Self>) { self.0 += n; } }
+/// let counter = Counter::start(7).await?;
+/// sys::statistics(counter.pid(), true).await?;
+/// counter.cast(Add(1));
+/// assert_eq!(sys::get_statistics(counter.pid()).await?.unwrap().messages_in, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).await.unwrap();
+/// # node.shutdown().await;
+/// # });
+/// ```
 ///
 /// # Errors
 /// See [`SysError`].

@@ -46,7 +46,8 @@ pub const TELEMETRY_HANDLER_FAILURE: EventName = &["telemetry", "handler", "fail
 /// | metadata | `creation` | `u64`: tells this start of the node from others |
 pub const NODE_START: EventName = &["purlin", "node", "start"];
 
-/// A node has stopped, orderly or not; no process of it is left.
+/// A node was stopped with [`Node::shutdown`](crate::Node::shutdown), or by what uses it; no process of it is left, save one that blocks
+/// its thread.
 ///
 /// | | key | value |
 /// |---|---|---|
@@ -54,7 +55,7 @@ pub const NODE_START: EventName = &["purlin", "node", "start"];
 /// | measurement | `uptime` | since the start |
 /// | measurement | `killed` | `u64`: processes that did not end in time and were killed |
 /// | metadata | `node` | text: the node's name |
-/// | metadata | `reason` | text: `"requested"`, `"signal"`, or `"main_returned"` |
+/// | metadata | `reason` | text: `"requested"` |
 pub const NODE_STOP: EventName = &["purlin", "node", "stop"];
 
 /// A process was spawned.

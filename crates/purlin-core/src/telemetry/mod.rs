@@ -260,6 +260,21 @@ impl Telemetry {
 
     /// The handlers of all events whose names begin with `prefix`, in attach order; an empty prefix lists all. A handler
     /// attached to several events is listed once for each.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::telemetry::events;
+    /// let telemetry = node.telemetry();
+    /// telemetry.attach("exits", events::PROCESS_EXIT, |event| println!("{:?}", event.metadata.reason("reason"))).unwrap();
+    /// assert!(telemetry.has_handlers(events::PROCESS_EXIT));
+    /// let handlers = telemetry.list_handlers(&["purlin", "process"]);
+    /// assert_eq!((&*handlers[0].id, handlers[0].event), ("exits", events::PROCESS_EXIT));
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
     pub fn list_handlers(&self, prefix: &[&str]) -> Vec<HandlerInfo> {
         let table = self.read();
         let mut found: Vec<(u64, HandlerInfo)> = table

@@ -101,6 +101,17 @@ impl Telemetry {
     }
 
     /// The asynchronous [`span_with`](Self::span_with).
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # let telemetry = purlin_core::telemetry::Telemetry::new(Arc::new(|| 0));
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let fetch = async { Ok::<_, std::io::Error>("hello") };
+    /// let body = telemetry.span_async_with(&["shop", "fetch"], (), fetch, |body| ((), [("ok", body.is_ok().into())])).await;
+    /// assert_eq!(body.unwrap(), "hello");
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub async fn span_async_with<F, M, D>(
         &self,
         prefix: &[&'static str],

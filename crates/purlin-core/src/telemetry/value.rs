@@ -10,6 +10,15 @@ use super::EventName;
 use crate::{ExitReason, Pid};
 
 /// A number that was measured.
+///
+/// ```
+/// use purlin_core::telemetry::Measure;
+/// use std::time::Duration;
+/// let count = Measure::from(3u64);
+/// assert_eq!((count.as_u64(), count.as_i64(), count.as_f64()), (Some(3), Some(3), 3.0));
+/// let time = Measure::from(Duration::from_millis(500));
+/// assert_eq!((time.as_duration(), time.as_f64()), (Some(Duration::from_millis(500)), 0.5));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Measure {
@@ -73,6 +82,23 @@ impl fmt::Display for Measure {
 }
 
 /// A value of metadata.
+///
+/// ```
+/// use purlin_core::telemetry::Value;
+/// use purlin_core::{ExitReason, Pid};
+/// use std::time::Duration;
+/// assert_eq!(Value::from("text").as_str(), Some("text"));
+/// let number = Value::from(3u64);
+/// assert_eq!((number.as_u64(), number.as_i64(), number.as_f64()), (Some(3), Some(3), Some(3.0)));
+/// assert_eq!(Value::from(true).as_bool(), Some(true));
+/// assert_eq!(Value::from(Duration::ZERO).as_duration(), Some(Duration::ZERO));
+/// let pid = Pid::from_parts(0, 1, 1);
+/// assert_eq!(Value::from(pid).as_pid(), Some(pid));
+/// assert_eq!(Value::from(ExitReason::Killed).as_reason(), Some(&ExitReason::Killed));
+/// const PLACED: &[&str] = &["shop", "order", "placed"];
+/// assert_eq!(Value::from(PLACED).as_event(), Some(PLACED));
+/// assert_eq!(Value::any(vec![1, 2]).to_string(), "[1, 2]");
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Value {
@@ -336,6 +362,13 @@ ordered_list! {
     /// assert_eq!(built.to_string(), array.to_string());
     /// assert_eq!(built.u64("rows"), Some(3));
     /// assert_eq!(built.u64("columns"), None);
+    ///
+    /// let mut more = Measurements::new();
+    /// assert!(more.is_empty());
+    /// more.insert("rows", 1u64);
+    /// more.extend(built);                                            // a later value replaces an earlier one
+    /// assert_eq!(more.iter().map(|(key, _)| key).collect::<Vec<_>>(), ["rows", "duration"]);
+    /// assert_eq!((more.len(), more.u64("rows")), (2, Some(3)));
     /// ```
     Measurements of Measure
 }

@@ -10,6 +10,7 @@ pub mod lab;
 use std::any::Any;
 use std::fmt::Debug;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -102,6 +103,9 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     let (runtime, builder) = prepare(how);
+    // A process that is ended with `Normal` from outside looks like one whose body has returned.
+    let finished = Arc::new(AtomicBool::new(false));
+    let at_end = finished.clone();
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         runtime.block_on(async {
             let node = builder.start();
@@ -112,6 +116,7 @@ where
                     let process = process::spawn(async move |mut me: Me| {
                         me.receive_as::<Go>().await;
                         test(me).await;
+                        at_end.store(true, Ordering::SeqCst);
                     });
                     let mut end = Box::pin(process::wait(process.pid()));
                     assert_eq!(poll_once(&mut end).await, None);
@@ -122,6 +127,7 @@ where
             })
             .await;
         });
+        assert!(finished.load(Ordering::SeqCst), "the test's process ended before its body did");
     }));
     if let Err(panic) = outcome {
         eprintln!("failed in {how:?}");

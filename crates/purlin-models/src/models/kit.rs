@@ -22,6 +22,7 @@ use crate::process::exit_reason::ExitReason;
 use crate::process::pid::Pid;
 use crate::process::relations::{Down, Exit};
 use crate::process::run::RunCx;
+use crate::process::seat::{self, Seat};
 use crate::process::signal;
 use crate::process::word::{BUSY, DEAD, EXITING, QUEUED, READERS, RUN, SCHED, SIGNAL, WOKEN};
 
@@ -301,7 +302,7 @@ impl Server {
 
     /// Calls in place, if the server is idle; `bits` for flags that the caller raises beside.
     pub(super) fn call(&self, number: u32, act: Act) -> bool {
-        if !self.word.try_enter() {
+        if !(self.word.try_enter() || self.word.is_biased() && seat::try_enter(&self.proc)) {
             return false;
         }
         let bits = change(&self.proc, |state| match act {
@@ -339,6 +340,34 @@ impl Server {
             state.check();
             state.seen.len()
         });
+        let duty = self.word.leave_read();
+        self.perform(duty);
+        Some(seen)
+    }
+
+    /// Reads in this seat; how much the reader saw.
+    pub(super) fn read_from(&self, seat: &Seat) -> Option<usize> {
+        if !seat.take(&self.proc) {
+            return None;
+        }
+        let seen = self.look(|state| {
+            state.check();
+            state.seen.len()
+        });
+        seat.leave();
+        Some(seen)
+    }
+
+    /// Reads as a client does: in the seat if the process is biased, counted otherwise. A counted read is a sample.
+    pub(super) fn read_somehow(&self, seat: &Seat) -> Option<usize> {
+        if self.word.is_biased() && let Some(seen) = self.read_from(seat) {
+            return Some(seen);
+        }
+        if !self.word.try_read() {
+            return None;
+        }
+        seat::sample(&self.proc);
+        let seen = self.look(|state| state.seen.len());
         let duty = self.word.leave_read();
         self.perform(duty);
         Some(seen)

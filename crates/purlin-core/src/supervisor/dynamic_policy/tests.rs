@@ -50,7 +50,7 @@ fn s39_a_permanent_child_is_restarted_after_any_end_under_its_new_process() {
 }
 
 #[test]
-fn s40_to_s43_clean_transient_and_all_temporary_ends_forget_the_child_and_s69_do_not_count() {
+fn s40_s41_s42_s43_s69_clean_transient_and_all_temporary_ends_forget_the_child_and_do_not_count() {
     let mut sup = sup();
     for (n, restart, reason, report) in [
         (1, Restart::Transient, ExitReason::Normal, false),

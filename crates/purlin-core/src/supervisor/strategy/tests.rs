@@ -179,11 +179,17 @@ fn s5_an_ignored_temporary_child_is_not_kept_and_others_are() {
 }
 
 #[test]
-fn s19_start_child_appends_and_s20_s21_refuses_known_ids() {
+fn s19_s20_s21_start_child_appends_and_refuses_known_ids() {
     let mut sup = Sup::abcd(Strategy::OneForOne);
     let key = sup.children.start_child(permanent("e"), "arguments").unwrap();
     assert!(sup.start(key));
     assert_eq!(sup.ids(), ["a", "b", "c", "d", "e"]);
+    // A place that has become free is not taken again.
+    sup.children.terminate_child(&id("b")).unwrap();
+    sup.children.delete_child(&id("b")).unwrap();
+    let key = sup.children.start_child(permanent("b"), "arguments").unwrap();
+    assert!(sup.start(key));
+    assert_eq!(sup.ids(), ["a", "c", "d", "e", "b"]);
     let refused = sup.children.start_child(permanent("e"), "arguments");
     assert_eq!(refused, Err(StartRefused::AlreadyStarted { id: id("e"), pid: sup.pid("e") }));
     sup.children.terminate_child(&id("e")).unwrap();
@@ -206,7 +212,7 @@ fn a_failed_start_child_leaves_nothing_behind() {
 }
 
 #[test]
-fn s23_a_terminated_child_stays_undefined_and_s24_a_temporary_one_is_forgotten() {
+fn s23_s24_a_terminated_child_stays_undefined_and_a_temporary_one_is_forgotten() {
     let mut sup = Sup::new(&flags(Strategy::OneForOne), [permanent("p"), temporary("t")]);
     let (p, t) = (sup.pid("p"), sup.pid("t"));
     assert_eq!(sup.children.terminate_child(&id("p")).unwrap().unwrap().pid, p);
@@ -306,7 +312,7 @@ fn s38_exits_of_strangers_are_ignored() {
 }
 
 #[test]
-fn s39_a_permanent_child_is_restarted_after_any_end_and_s47_reported() {
+fn s39_s47_a_permanent_child_is_restarted_and_reported_after_any_end() {
     let mut sup = Sup::abcd(Strategy::OneForOne);
     for reason in [ExitReason::Normal, ExitReason::Shutdown, ExitReason::shutdown_with(1), boom()] {
         assert_eq!(sup.end("b", &reason), "report +b");
@@ -314,7 +320,7 @@ fn s39_a_permanent_child_is_restarted_after_any_end_and_s47_reported() {
 }
 
 #[test]
-fn s40_s41_a_transient_child_stays_down_after_a_clean_end_and_s52_siblings_are_left_alone() {
+fn s40_s41_s52_s69_a_transient_child_stays_down_after_a_clean_end_and_siblings_are_left_alone() {
     for strategy in [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne] {
         for reason in [ExitReason::Normal, ExitReason::Shutdown, ExitReason::shutdown_with("x")] {
             let mut sup = Sup::new(&flags(strategy), [transient("a"), permanent("b")]);
@@ -335,7 +341,7 @@ fn s42_a_transient_child_is_restarted_after_anything_else() {
 }
 
 #[test]
-fn s43_a_temporary_child_is_forgotten_when_it_ends_and_s52_siblings_are_left_alone() {
+fn s43_s52_s69_a_temporary_child_is_forgotten_when_it_ends_and_siblings_are_left_alone() {
     for (reason, words) in [(ExitReason::Normal, "removed t"), (boom(), "report removed t")] {
         let mut sup = Sup::new(&flags(Strategy::OneForAll), [temporary("t"), permanent("b")]);
         let b = sup.pid("b");

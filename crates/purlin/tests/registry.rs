@@ -1,0 +1,230 @@
+//! Proves that registries find processes by key, keep one or many entries, name servers, carry values, and forget whoever ends.
+#![forbid(unsafe_code)]
+
+mod common;
+
+use std::sync::mpsc::channel;
+
+use common::{idle, in_process, until};
+use purlin::prelude::*;
+use purlin::registry::{AsKey, Entries, IntoIter, Key, RegistryName};
+use purlin::{RegistryBuilder, RegistryServer};
+
+struct Room {
+    visitors: u32,
+}
+
+#[gen_server]
+impl Room {
+    fn init() -> Self {
+        Room { visitors: 0 }
+    }
+
+    #[call]
+    fn enter(&mut self) -> u32 {
+        self.visitors += 1;
+        self.visitors
+    }
+}
+
+static ROOMS: Registry<String> = Registry::named("rooms");
+
+#[purlin::test]
+async fn a_server_can_be_started_called_and_found_by_its_key() -> Result<()> {
+    let root = Supervisor::one_for_one()
+        .child(Registry::<String>::unique("rooms"))
+        .child(Room::child_spec(()).name(ROOMS.via("lobby".to_owned())))
+        .start()
+        .await?;
+    let lobby: Name<Room> = ROOMS.via("lobby".to_owned());
+    assert_eq!(lobby.enter().await?, 1);
+    assert_eq!(lobby.display(), "rooms/lobby");
+    let pid = ROOMS.whereis("lobby")?.unwrap();
+    assert_eq!(ROOMS.get::<Room>("lobby")?.unwrap().enter().await?, 2);
+    assert!(ROOMS.get::<RegistryServer<String>>("lobby")?.is_none(), "it is no registry");
+    let again = Room::start(()).name(&lobby).await.unwrap_err();
+    assert_eq!(again, StartError::AlreadyStarted(pid));
+
+    process::exit(pid, ExitReason::Kill);
+    until(|| ROOMS.whereis("lobby").is_ok_and(|new| new.is_some_and(|new| new != pid))).await;
+    assert_eq!(lobby.enter().await?, 1, "the name finds the new incarnation");
+    assert!(ROOMS.via::<Room>("cellar".to_owned()).enter().await.unwrap_err().is_no_proc());
+    root.stop().await?;
+    Ok(())
+}
+
+#[purlin::test]
+async fn a_unique_key_has_one_owner_who_alone_may_change_its_value() -> Result<()> {
+    let seats = Registry::<u32, &str>::unique("seats").start().await?;
+    assert_eq!((seats.name(), seats.partitions()?), ("seats", 1));
+    in_process(async move |mut mailbox: Mailbox<()>| {
+        let me = mailbox.pid();
+        assert_eq!(seats.register(1, "reserved"), Ok(()));
+        assert_eq!(seats.register(1, "again"), Err(RegistryError::AlreadyRegistered(me)));
+        assert_eq!(
+            seats.update_value(&1, |old| if *old == "reserved" { "taken" } else { old }),
+            Ok(("taken", "reserved"))
+        );
+        assert_eq!(seats.update_value(&2, |old| old), Err(RegistryError::NotRegistered));
+        assert_eq!((seats.lookup(&1).unwrap().len(), seats.lookup(&2).unwrap().len()), (1, 0));
+        assert_eq!(seats.values(&1, me), Ok(vec!["taken"]));
+
+        let (other, address) = (seats.clone(), mailbox.address());
+        process::spawn(async move |mut mailbox: Mailbox<()>| {
+            assert_eq!(other.register(1, "mine"), Err(RegistryError::AlreadyRegistered(me)));
+            assert_eq!(other.update_value(&1, |old| old), Err(RegistryError::NotRegistered));
+            assert_eq!(other.unregister(&1), Ok(()), "one's own entries only");
+            other.register(2, "free").unwrap();
+            address.send(());
+            mailbox.receive().await;
+        });
+        mailbox.receive().await;
+        assert_eq!((seats.keys(me), seats.count()), (Ok(vec![1]), Ok(2)));
+        seats.unregister(&1).unwrap();
+        assert_eq!((seats.keys(me), seats.count()), (Ok(vec![]), Ok(1)));
+    })
+    .await;
+    Ok(())
+}
+
+#[purlin::test]
+async fn a_duplicate_key_has_many_entries_in_the_order_of_registration() -> Result<()> {
+    let topics: Registry<String, u8> =
+        Registry::<String, u8>::duplicate("topics").partitions(4).start().await?;
+    assert_eq!(topics.partitions()?, 4);
+    let (tell, told) = channel();
+    let mut members = Vec::new();
+    for priority in [1, 2] {
+        let (topics, tell) = (topics.clone(), tell.clone());
+        members.push(process::spawn(async move |mut mailbox: Mailbox<&str>| {
+            topics.register("news".to_owned(), priority).unwrap();
+            tell.send(()).unwrap();
+            assert_eq!(mailbox.receive().await, "extra");
+            assert_eq!(topics.update_value("news", |old| *old), Err(not_unique()));
+        }));
+        told.recv()?;
+    }
+    let entries: Entries<u8> = topics.lookup("news")?;
+    assert_eq!(entries, [(members[0].pid(), 1), (members[1].pid(), 2)]);
+    let listed: IntoIter<u8> = entries.into_iter();
+    assert_eq!(listed.len(), 2);
+    assert_eq!(listed.map(|(_, priority)| priority).collect::<Vec<_>>(), [1, 2]);
+    let reached = topics.dispatch("news", |entries| {
+        for (pid, _) in entries {
+            process::send(*pid, "extra");
+        }
+    });
+    assert!(reached.is_ok());
+    for member in members {
+        assert_eq!(member.wait().await, ExitReason::Normal);
+    }
+    assert_eq!(topics.count()?, 0, "whoever ends is forgotten first");
+    assert!(topics.dispatch("news", |_| panic!("nobody is there")).is_ok());
+    Ok(())
+}
+
+fn not_unique() -> RegistryError {
+    RegistryError::NotUnique { name: "topics".to_owned() }
+}
+
+#[purlin::test]
+async fn what_cannot_be_done_says_why() -> Result<()> {
+    let missing = RegistryError::Unknown { name: "rooms".to_owned() };
+    assert_eq!(ROOMS.count(), Err(missing.clone()));
+    assert!(missing.to_string().contains("rooms"), "{missing}");
+    let rooms = Registry::<String>::unique("rooms").start().await?;
+    assert_eq!(rooms.register("lobby".to_owned(), ()), Err(RegistryError::NoProcess), "a test is no process");
+    let numbered: Registry<u32> = Registry::named("rooms");
+    let Err(RegistryError::WrongType { name, expected, found }) = numbered.count() else { panic!() };
+    assert_eq!(name, "rooms");
+    assert!(expected.contains("u32") && found.contains("String"), "{expected}, {found}");
+    Ok(())
+}
+
+#[purlin::test]
+async fn a_server_is_not_started_under_a_key_of_what_is_no_unique_registry() -> Result<()> {
+    let start = || Room::start(()).name(ROOMS.via("lobby".to_owned()));
+    let error = start().await.unwrap_err();
+    assert!(matches!(error, StartError::UnknownRegistry { .. }) && error.to_string().contains("\"rooms\""));
+    let other = idle();
+    process::register("rooms", other.pid())?;
+    let error = start().await.unwrap_err();
+    assert!(matches!(error, StartError::WrongRegistry { .. }) && error.to_string().contains("`process`"));
+    process::unregister("rooms")?;
+    // Made while the registry was not there to say that it has duplicate keys.
+    let early: Name<Room> = ROOMS.via("lobby".to_owned());
+    Registry::<String>::duplicate("rooms").start().await?;
+    let error = Room::start(()).name(early).await.unwrap_err();
+    assert!(matches!(error, StartError::DuplicateRegistry { .. }) && error.to_string().contains("\"rooms\""));
+    Ok(())
+}
+
+#[test]
+fn without_a_node_a_named_registry_cannot_be_found() {
+    assert_eq!(ROOMS.count(), Err(RegistryError::NoNode));
+}
+
+#[purlin::test]
+async fn values_of_the_registry_itself_come_from_its_description_or_from_anybody() -> Result<()> {
+    let rooms = Registry::<String>::unique("rooms").meta("opened", 2026u32).start().await?;
+    assert_eq!(rooms.meta::<u32>("opened")?, Some(2026));
+    assert_eq!(rooms.meta::<String>("opened")?, None, "of another type");
+    rooms.put_meta("colour", "red")?;
+    assert_eq!(rooms.meta("colour")?, Some("red"));
+    rooms.delete_meta("colour")?;
+    assert_eq!(rooms.meta::<&str>("colour")?, None);
+    Ok(())
+}
+
+#[purlin::test]
+async fn a_handle_taken_early_holds_through_restarts_of_the_registry() -> Result<()> {
+    let builder: RegistryBuilder<String, u32> = Registry::unique(String::from("made at run time"));
+    assert_eq!(builder.name(), "made at run time");
+    let handle = builder.handle();
+    assert!(matches!(handle.count(), Err(RegistryError::Unknown { .. })));
+    let root = Supervisor::one_for_one().child(builder.child_spec().shutdown(secs(1))).start().await?;
+    let room = Room::start(()).name(handle.via_with("lobby".to_owned(), 7)).await?;
+    assert_eq!(handle.lookup("lobby")?, [(room.pid(), 7)]);
+    let server: Ref<RegistryServer<String, u32>> = handle.server()?;
+    process::exit(server.pid(), ExitReason::Kill);
+    // Who is registered goes with the registry: nobody could find it any more.
+    until(|| !room.is_alive() && handle.server().is_ok_and(|new| new.pid() != server.pid())).await;
+    assert_eq!(handle.count()?, 0);
+    root.stop().await?;
+    Ok(())
+}
+
+#[purlin::test]
+async fn a_linked_registry_ends_with_its_starter() {
+    let starter = process::spawn(async |mut mailbox: Mailbox<()>| {
+        Registry::<String>::unique("rooms").start_link().await.unwrap();
+        mailbox.receive().await;
+        panic!("planned");
+    });
+    until(|| ROOMS.count().is_ok()).await;
+    let server = ROOMS.server().unwrap();
+    starter.send(());
+    until(|| !server.is_alive()).await;
+}
+
+/// Functions of a user's own over any registry.
+fn has<K: Key, V: Clone + Send + Sync + 'static>(
+    registry: &Registry<K, V>,
+    key: &(impl AsKey<K> + ?Sized),
+) -> bool {
+    registry.whereis(key).is_ok_and(|pid| pid.is_some())
+}
+
+fn open(name: impl Into<RegistryName>) -> RegistryBuilder<String> {
+    Registry::unique(name)
+}
+
+#[purlin::test]
+async fn borrowed_keys_find_owned_ones() -> Result<()> {
+    let rooms = open("rooms").start().await?;
+    Room::start(()).name(rooms.via("lobby".to_owned())).await?;
+    assert!(has(&rooms, "lobby") && has(&rooms, &"lobby".to_owned()) && !has(&rooms, "cellar"));
+    let other = idle();
+    assert_eq!(rooms.keys(other.pid())?, [""; 0]);
+    Ok(())
+}
