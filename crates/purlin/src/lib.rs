@@ -100,8 +100,8 @@ pub mod prelude {
         HandleContinue, HandleInfo, HandleRead, InitError, Mailbox, MailboxBound, MonitorRef, MonitorTarget,
         Name, Node, OrCrash, OrLater, Overflow, Pid, Plain, ReadCx, Ref, RegisterError, Registry,
         RegistryError, Reply, ReplyTo, Restart, Result, Shutdown, StartChildError, StartError, StopError,
-        Supervise, Supervised, Supervisor, SupervisorRef, Term, Timeout, TimerRef, TryCastError, millis,
-        process, secs, sys,
+        Supervise, Supervised, Supervisor, SupervisorRef, SupervisorSpec, Term, Timeout, TimerRef,
+        TryCastError, millis, process, secs, sys, telemetry,
     };
     #[doc(inline)]
     pub use purlin_macros::gen_server;

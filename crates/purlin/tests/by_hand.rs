@@ -290,6 +290,11 @@ async fn names_are_constants_or_text_and_find_whoever_has_them() -> Result<()> {
     CLERK.cast_wait(Rest(secs(60))).await?;
     assert_eq!(Clerk::named("clerk").call(Log).await?, ["open"]);
     assert!(Ref::<Clerk>::from_pid(first.pid()).is_none());
+    assert_eq!((CLERK.to_string(), first.to_string()), ("clerk".to_owned(), first.pid().to_string()));
+    let (second, again) = (CLERK.whereis().unwrap(), CLERK.whereis().unwrap());
+    assert!(second == again && first != second);
+    let seen = std::collections::HashSet::from([first, second, again]);
+    assert_eq!(seen.len(), 2, "one per incarnation");
     assert!(Ref::<Clerk>::from_pid(idle().pid()).is_none(), "it is no clerk");
     CLERK.stop_with(ExitReason::Normal, secs(5)).await?;
     Ok(())

@@ -145,13 +145,18 @@ async fn a_typed_mailbox_watches_and_its_down_carries_the_tag() {
 
         // Its end is known and the answer in the mailbox; demonitoring takes it out.
         let other = idle();
-        let monitor = mailbox.monitor(other.pid());
+        let monitor = mailbox.monitor(&other);
         other.send(());
         other.wait().await;
         assert!(!mailbox.demonitor(monitor));
         assert_eq!(mailbox.try_receive(), None);
-        let monitor = mailbox.monitor(idle().pid());
-        assert!(mailbox.demonitor(monitor));
+        let (idler, door) = (idle(), Door::start(()).await.unwrap());
+        assert!(idler == idler.clone() && idler != other);
+        for monitor in [mailbox.monitor(&idler), mailbox.monitor(&door)] {
+            assert!(mailbox.demonitor(monitor));
+        }
+        mailbox.monitor(String::from("nobody"));
+        assert_eq!(mailbox.receive().await, Msg::Ended(None, ExitReason::NoProc));
     })
     .await;
 }

@@ -149,7 +149,9 @@ async fn a_server_is_not_started_under_a_key_of_what_is_no_unique_registry() -> 
     let other = idle();
     process::register("rooms", other.pid())?;
     let error = start().await.unwrap_err();
-    assert!(matches!(error, StartError::WrongRegistry { .. }) && error.to_string().contains("`process`"));
+    let StartError::WrongRegistry(wrong) = &error else { panic!("{error}") };
+    assert_eq!((wrong.name.as_str(), wrong.found), ("rooms", "process"));
+    assert!(error.to_string().contains(wrong.expected), "{error}");
     process::unregister("rooms")?;
     // Made while the registry was not there to say that it has duplicate keys.
     let early: Name<Room> = ROOMS.via("lobby".to_owned());

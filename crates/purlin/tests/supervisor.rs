@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use common::{in_process, until};
-use purlin::SupervisorSpec;
 use purlin::prelude::*;
 use purlin::supervisor::{
     ConfigError, FailedToStartChild, Flags, FlagsError, SpecError, Strategy, SupervisorInit,

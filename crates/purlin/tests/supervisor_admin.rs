@@ -4,7 +4,6 @@
 mod common;
 
 use common::until;
-use purlin::SupervisorSpec;
 use purlin::prelude::*;
 use purlin::supervisor::{
     self, ChildCounts, ChildId, ChildInfo, ChildNotFound, ChildRefused, ChildStatus, ChildType, ConfigError,

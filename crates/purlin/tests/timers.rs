@@ -78,7 +78,11 @@ async fn a_timer_goes_with_its_process_and_one_for_a_name_with_nobody() {
     assert_eq!(Node::current().stats().timers, 0);
 
     process::send_after("whoever", secs(1), 7u8);
-    assert_eq!(TimerTarget::from("whoever"), TimerTarget::Name("whoever".into()));
+    for name in [TimerTarget::from("whoever"), TimerTarget::from(String::from("whoever"))] {
+        assert_eq!(name, TimerTarget::Name("whoever".into()));
+    }
+    let metronome = Metronome::start(secs(60)).await.unwrap();
+    assert_eq!(TimerTarget::from(&metronome), TimerTarget::Pid(metronome.pid()));
     in_process(async |mut mailbox: Mailbox<u8>| {
         process::register("whoever", mailbox.pid()).unwrap();
         assert_eq!(mailbox.receive().await, 7, "the name is looked up when the timer fires");

@@ -70,7 +70,7 @@ pub(super) fn build(place: &Place, only: &Option<BTreeSet<String>>) -> Result<Bi
     cargo.env("CARGO_TARGET_DIR", &place.build).env("RUSTFLAGS", flags.trim()).current_dir(&place.tree);
     let folder = place.tree.join("crates/purlin-core");
     let messages = stdout(cargo.stderr(Stdio::inherit())).map_err(|error| {
-        format!("{error}\nmutants: the tree with the mutants is {}", place.tree.display())
+        format!("{error}\nmutants: if the code compiles without mutants, one of them no longer fits it; with them it is in {}", place.tree.display())
     })?;
     let mut by_name = BTreeMap::new();
     for (name, file) in messages.lines().filter_map(program) {

@@ -58,10 +58,13 @@ fn steps() -> Vec<Step> {
         .package("purlin-benches")
         .full(),
         Step::new("mutants", &["cargo xtask mutants"]).command("mutants").full().minutes(30),
-        Step::new("benchmarks", &["cargo run --release -p purlin-benches -- all"])
-            .package("purlin-benches")
-            .full()
-            .minutes(120),
+        Step::new(
+            "benchmarks",
+            &["cargo run --release -p purlin-benches -- --json target/benchmarks.jsonl all"],
+        )
+        .package("purlin-benches")
+        .full()
+        .minutes(120),
         Step::new("churn for ten minutes", &["cargo run --release -p purlin-stress -- churn --minutes 10"])
             .package("purlin-stress")
             .full()

@@ -135,6 +135,7 @@
 //! println!("{error}, called at {}", error.location());
 //! slow.stop_with(purlin_core::ExitReason::Kill, millis(1)).await.unwrap_err();    // it does not get to the request
 //! purlin_core::process::exit(slow.pid(), purlin_core::ExitReason::Kill);
+//! purlin_core::process::wait(slow.pid()).await;
 //! let error = slow.call(Think).infinity().await.unwrap_err();
 //! assert_eq!(*error.kind(), CallErrorKind::NoProc);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -13,9 +14,11 @@ use crate::gen_server::message;
 use crate::gen_server::start::StartError;
 use crate::gen_server::traits::{CallFor, CastFor, Client, GenServer, InfoFor};
 use crate::node::Node;
+use crate::process::TimerTarget;
 use crate::process::cell::{Proc, ProcRef};
 use crate::process::exit_reason::ExitReason;
 use crate::process::pid::Pid;
+use crate::process::relations::MonitorTarget;
 pub use crate::process::stop::StopError;
 use crate::process::stop::stop_proc;
 
@@ -181,6 +184,47 @@ impl<S: GenServer> Ref<S> {
     /// `false` from the moment the process must end.
     pub fn is_alive(&self) -> bool {
         self.proc().word.is_alive()
+    }
+}
+
+/// Two handles are equal when they mean the same incarnation.
+impl<S: GenServer> PartialEq for Ref<S> {
+    fn eq(&self, other: &Ref<S>) -> bool {
+        self.pid() == other.pid()
+    }
+}
+
+impl<S: GenServer> Eq for Ref<S> {}
+
+impl<S: GenServer> Hash for Ref<S> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.pid().hash(state);
+    }
+}
+
+/// As its pid.
+impl<S: GenServer> fmt::Display for Ref<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.pid(), f)
+    }
+}
+
+impl<S: GenServer> From<&Ref<S>> for MonitorTarget {
+    fn from(server: &Ref<S>) -> Self {
+        MonitorTarget::Pid(server.pid())
+    }
+}
+
+impl<S: GenServer> From<&Ref<S>> for TimerTarget {
+    fn from(server: &Ref<S>) -> Self {
+        TimerTarget::Pid(server.pid())
+    }
+}
+
+/// The name as text.
+impl<S: GenServer> fmt::Display for Name<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.display())
     }
 }
 

@@ -63,6 +63,16 @@ impl Node {
     }
 
     /// [`shutdown`](Self::shutdown) with another limit for all processes together.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use purlin_core::{ExitReason, Mailbox, Node, millis, process};
+    /// let node = Node::builder().start();
+    /// let busy = node.scope(async { process::spawn(async |_: Mailbox<()>| std::future::pending().await) }).await;
+    /// node.shutdown_within(millis(10)).await;
+    /// assert!(!busy.is_alive());
+    /// # });
+    /// ```
     pub async fn shutdown_within(&self, grace: Duration) {
         self.0.stopping.store(true, Ordering::Release);
         self.0.stop_asked.notify_waiters();

@@ -697,6 +697,9 @@ pub fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
 /// let p = process::spawn(async move |_: purlin_core::Mailbox<()>| {
 ///     local::put(RequestId(7));
 ///     assert_eq!(local::get::<RequestId>(), Some(RequestId(7)));
+///     assert_eq!(local::with(|id: &RequestId| id.0 + 1), Some(8));
+///     assert_eq!(local::take::<RequestId>(), Some(RequestId(7)));
+///     assert_eq!(local::get::<RequestId>(), None);
 /// });
 /// assert!(p.wait().await.is_normal());
 /// # }).await;

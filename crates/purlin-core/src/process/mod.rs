@@ -4,6 +4,31 @@
 //! programs use a [`GenServer`](crate::GenServer); the functions here work on any process, and [`spawn`] makes a free-form one (see
 //! [`Mailbox`]).
 //!
+//! ```
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! # let node = purlin_core::Node::builder().start();
+//! # node.scope(async {
+//! use purlin_core::{AnyMsg, Down, Mailbox, process};
+//!
+//! let client = process::spawn(async |mut mailbox: Mailbox<AnyMsg>| {
+//!     let me = mailbox.pid();
+//!     let (server, monitor) = process::spawn_monitor(async move |mut mailbox: Mailbox<u32>| {
+//!         let number = mailbox.receive().await;
+//!         process::send(me, number * 2);                             // any process can be sent anything
+//!         panic!("enough");                                          // this one ends, and nobody else
+//!     });
+//!     server.send(21u32);
+//!     assert_eq!(mailbox.receive_as::<u32>().await, 42);
+//!     let down = mailbox.receive_as::<Down>().await;
+//!     assert_eq!((down.monitor, down.pid), (monitor, Some(server.pid())));
+//!     assert_eq!(down.reason.panic_info().unwrap().message, "enough");
+//! });
+//! assert!(client.wait().await.is_normal());
+//! # }).await;
+//! # node.shutdown().await;
+//! # });
+//! ```
+//!
 //! # Links and monitors
 //! A **link** is mutual: when one side ends with a reason other than normal, the other one ends too, unless it traps exits and gets
 //! an [`Exit`] message instead. A **monitor** is one-sided: when the target ends, the watcher gets one [`Down`] message.

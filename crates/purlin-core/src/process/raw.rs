@@ -57,7 +57,7 @@ use crate::process::exit::finish;
 use crate::process::exit_reason::ExitReason;
 use crate::process::panic;
 use crate::process::pid::Pid;
-use crate::process::relations::Exit;
+use crate::process::relations::{Exit, MonitorTarget};
 use crate::process::run::{IN_A_ROW, RunCx};
 use crate::process::spawn::{self, Options, Spawned};
 use crate::process::watch::FromDown;
@@ -151,6 +151,27 @@ impl<M> Clone for Address<M> {
 impl<M> std::fmt::Debug for Address<M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Address({})", self.proc.pid())
+    }
+}
+
+/// Two addresses are equal when they mean the same process.
+impl<M> PartialEq for Address<M> {
+    fn eq(&self, other: &Self) -> bool {
+        self.proc.pid() == other.proc.pid()
+    }
+}
+
+impl<M> Eq for Address<M> {}
+
+impl<M> std::hash::Hash for Address<M> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.proc.pid().hash(state);
+    }
+}
+
+impl<M: 'static> From<&Address<M>> for MonitorTarget {
+    fn from(address: &Address<M>) -> Self {
+        MonitorTarget::Pid(address.pid())
     }
 }
 

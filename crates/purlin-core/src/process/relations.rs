@@ -66,6 +66,12 @@ impl From<&str> for MonitorTarget {
     }
 }
 
+impl From<String> for MonitorTarget {
+    fn from(name: String) -> Self {
+        MonitorTarget::Name(name.into())
+    }
+}
+
 impl std::fmt::Display for MonitorTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -75,7 +75,8 @@ pub(crate) fn capture() -> Arc<Backtrace> {
             backtrace
         })
     };
-    current::with_current(|p| shared(&p.node.0.stacks)).unwrap_or_else(|| Arc::new(Backtrace::force_capture()))
+    current::with_current(|p| shared(&p.node.0.stacks))
+        .unwrap_or_else(|| Arc::new(Backtrace::force_capture()))
 }
 
 /// The return addresses from here to the executor's frame.

@@ -34,6 +34,12 @@ impl From<&str> for TimerTarget {
     }
 }
 
+impl From<String> for TimerTarget {
+    fn from(name: String) -> Self {
+        TimerTarget::Name(name.into())
+    }
+}
+
 impl<M: 'static> From<&Address<M>> for TimerTarget {
     fn from(address: &Address<M>) -> Self {
         TimerTarget::Pid(address.pid())

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::call::error::short;
 use crate::process::cell::Proc;
 
 /// How many events a log keeps unless told otherwise.
@@ -14,7 +15,7 @@ pub(crate) const LOG_DEFAULT: usize = 10;
 pub enum SysEvent {
     /// A message was taken from the mailbox to be handled.
     In {
-        /// The message's type.
+        /// The message's type, without its module path; a client method's name.
         message: &'static str,
         /// When, after the node's start.
         at: Duration,
@@ -75,6 +76,7 @@ impl Debug {
 /// A debugged process is about to handle a message.
 #[cold]
 pub(crate) fn message_in(proc: &Proc, message: &'static str) {
+    let message = short(message);
     let event = SysEvent::In { message, at: proc.node.now() };
     let trace = {
         let mut extra = proc.extra.lock();

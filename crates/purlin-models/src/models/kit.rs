@@ -360,7 +360,9 @@ impl Server {
 
     /// Reads as a client does: in the seat if the process is biased, counted otherwise. A counted read is a sample.
     pub(super) fn read_somehow(&self, seat: &Seat) -> Option<usize> {
-        if self.word.is_biased() && let Some(seen) = self.read_from(seat) {
+        if self.word.is_biased()
+            && let Some(seen) = self.read_from(seat)
+        {
             return Some(seen);
         }
         if !self.word.try_read() {
