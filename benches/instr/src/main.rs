@@ -57,6 +57,7 @@ fn run(op: &Op, n: u64) -> ExitCode {
             .seed(1)
             .watchdog(false)
             .backtraces(false)
+            .stderr_reports(false)
             .call_path(op.path)
             .start();
         let body = op.run;

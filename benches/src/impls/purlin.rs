@@ -63,7 +63,11 @@ impl System for Purlin {
         };
         let runtime = builder.worker_threads(workers).enable_all().build().expect("a tokio runtime starts");
         runtime.block_on(async move {
-            let node = Node::builder().name("bench").backtraces(BACKTRACES.load(Ordering::Relaxed)).start();
+            let node = Node::builder()
+                .name("bench")
+                .stderr_reports(false)
+                .backtraces(BACKTRACES.load(Ordering::Relaxed))
+                .start();
             node.scope(async move { in_process(main).await }).await
         })
     }

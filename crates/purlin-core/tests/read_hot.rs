@@ -125,6 +125,15 @@ fn readers_never_see_half_a_change_however_often_the_server_is_read() {
     });
 }
 
+/// What a future has come to after one poll.
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    std::future::poll_fn(|cx| match std::pin::Pin::new(&mut *future).poll(cx) {
+        std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
+        std::task::Poll::Pending => std::task::Poll::Ready(None),
+    })
+    .await
+}
+
 /// A reader that stays inside a read-hot server, on one of two workers, until the test lets it go on.
 async fn with_a_reader_inside(then: impl AsyncFnOnce(&Ref<Pair>, &mpsc::Sender<()>, &Address<()>)) {
     let (begun, has_begun) = mpsc::channel();
@@ -170,15 +179,14 @@ fn a_killed_server_ends_after_the_reader_inside() {
         with_a_reader_inside(async |server, go_on, reader| {
             process::exit(server.pid(), ExitReason::Kill);
             assert!(!server.is_alive(), "from the kill on");
-            let ended = process::spawn({
-                let pid = server.pid();
-                async move |_: Mailbox<()>| assert_eq!(process::wait(pid).await, ExitReason::Killed)
-            });
+            let mut ended = std::pin::pin!(process::wait(server.pid()));
+            // Polled once, so that it waits from before the end on.
+            assert!(poll_once(&mut ended).await.is_none());
             let other = Pair::start(None).await.expect("starts");
             assert_eq!(other.call(Bump).infinity().await.expect("answers"), 1);
-            assert!(ended.is_alive(), "the server cannot have ended while it is read");
+            assert!(poll_once(&mut ended).await.is_none(), "the server cannot have ended while it is read");
             go_on.send(()).expect("the reader waits");
-            assert!(ended.wait().await.is_normal());
+            assert_eq!(ended.await, ExitReason::Killed);
             assert!(reader.wait().await.is_normal(), "the read was made: it is answered");
         })
         .await;

@@ -88,7 +88,23 @@ pub fn gen_server(options: TokenStream, item: TokenStream) -> TokenStream {
 ///     Ok(())
 /// }
 /// ```
-/// A program that is to run until it is stopped ends its `main` with `std::future::pending().await`.
+/// A program that is to run until it is stopped waits for its top supervisor. That ends when the node is stopped, and when it has restarted
+/// its children too often; a `main` that waited for nothing in particular would go on without its supervisor then.
+///
+/// ```
+/// # use purlin::prelude::*;
+/// # struct Counter;
+/// # #[gen_server]
+/// # impl Counter { fn init(_: i64) -> Self { Counter } }
+/// #[purlin::main]
+/// async fn main() -> Result<()> {
+///     let top = Supervisor::one_for_one().child(Counter::child_spec(0)).start_link().await?;
+/// #   top.stop().await?;
+/// #   if top.wait().await.is_clean() { return Ok(()) }
+///     let reason = top.wait().await;
+///     if Node::current().is_stopping() { Ok(()) } else { Err(format!("the top supervisor gave up: {reason}").into()) }
+/// }
+/// ```
 ///
 /// # Signals
 /// SIGTERM or SIGINT (Ctrl-C) stops the node, as `Node::shutdown` does: the processes that no process started (top supervisors among them)
@@ -124,7 +140,7 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 /// #[purlin::test]
 /// async fn a_process_ends_when_its_body_returns() {
 ///     let process = process::spawn(async |_: Mailbox<()>| {});
-///     process::wait(process.pid()).await;
+///     assert_eq!(process.wait().await, ExitReason::Normal);
 ///     assert!(!process.is_alive());
 /// }
 ///

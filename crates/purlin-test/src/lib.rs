@@ -36,7 +36,7 @@
 //!         let _ = other.increment(1).await;
 //!     });
 //!     counter.increment(1).await?;
-//!     process::wait(caller.pid()).await;
+//!     caller.wait().await;
 //!     assert_eq!(counter.increment(0).await?, 2, "seed {:#x}", sim.seed());
 //!     Ok(())
 //! }

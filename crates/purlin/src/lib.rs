@@ -29,7 +29,7 @@
 //! # A server
 //! A *server* is a state and the messages it handles, one at a time, in a process of its own. [`macro@gen_server`] writes the traits
 //! [`GenServer`], [`HandleCall`], [`HandleRead`], [`HandleCast`], [`HandleInfo`] and [`HandleContinue`] from an `impl` block; they can be
-//! written by hand just as well. A message that nobody handles does not compile.
+//! written by hand just as well. A typed message that nobody handles does not compile.
 //!
 //! What a server looks like from outside is a [`Ref`] (this process) or a [`Name`] (whoever has the name now). Both have the server's
 //! own methods. A call returns a [`Call`], which waits for 5 s unless told otherwise:
@@ -73,7 +73,7 @@
 mod checks;
 mod main_support;
 
-/// Purlin's processes and behaviours: everything that `purlin_core` has.
+// No documentation here: rustdoc would put it in front of that of every item.
 #[doc(inline)]
 pub use purlin_core::*;
 #[doc(inline)]

@@ -93,7 +93,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         },
     };
     runtime.block_on(async {
-        let node = Node::builder().name("churn").start();
+        let node = Node::builder().name("churn").stderr_reports(false).start();
         let outcome = node.scope(rounds(options)).await;
         node.shutdown().await;
         match outcome {

@@ -79,7 +79,12 @@ pub(crate) fn run(only: &str) -> ExitCode {
             },
         };
         runtime.block_on(async {
-            let node = Node::builder().name("memcheck").call_path(path).backtraces(backtraces).start();
+            let node = Node::builder()
+                .name("memcheck")
+                .stderr_reports(false)
+                .call_path(path)
+                .backtraces(backtraces)
+                .start();
             for (name, scene) in SCENES.iter().filter(|(name, _)| name.contains(only)) {
                 if let Err(why) = play(&node, *scene).await {
                     eprintln!("memcheck: {mode}: {name}: {why}");

@@ -77,7 +77,8 @@ impl<'a, S: GenServer, M, R: Send + 'static> CallFuture<'a, S, M, R> {
         }
     }
 
-    /// Waits for this long at most, instead of 5 s. A call to an idle server whose handler does not wait is done before any limit.
+    /// Waits for this long at most, instead of 5 s. The time is that of waiting: a call to an idle server runs on the caller's thread, and no
+    /// limit interrupts a handler that computes or blocks there; the clock begins when the handler first waits.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.limit =
             u64::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX - 1).min(u64::MAX - 1);

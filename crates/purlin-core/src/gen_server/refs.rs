@@ -145,6 +145,29 @@ impl<S: GenServer> Ref<S> {
         Ref { target: Target::new(Place::Process(proc)) }
     }
 
+    /// Waits until the server has ended and everything it owned is dropped; its reason, also when it had ended before. Works outside
+    /// processes too, and is how a `main` stays while its top supervisor does:
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use purlin_core::{ExitReason, Node, Supervisor};
+    /// # let node = Node::builder().start();
+    /// # node.scope(async {
+    /// let top = Supervisor::one_for_one().start_link().await.unwrap();
+    /// # top.stop().await.unwrap();
+    /// let reason = top.wait().await;          // a stop by a signal: `Shutdown`; a supervisor that gave up: `Shutdown` too
+    /// assert!(reason.is_clean());
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
+    pub async fn wait(&self) -> ExitReason {
+        match &self.target.place {
+            Place::Process(proc) => crate::process::api::wait_for(proc).await,
+            _ => unreachable!("a `Ref` is made of a process"),
+        }
+    }
+
     /// The handle of the live process `pid`, if it is a server `S`.
     ///
     /// ```

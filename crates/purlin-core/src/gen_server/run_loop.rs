@@ -308,7 +308,11 @@ unsafe fn begin_terminate<S: GenServer>(
             )
         });
         let (state, own) = message::parts::<S>(proc);
-        (*body).pending = Some(BoxFrame::new(EndFrame(state.terminate(reason, own))));
+        // `terminate` may be a plain function that returns a future: what it does before that is user code too.
+        match panic::catch_counted(|| state.terminate(reason, own)) {
+            Ok(future) => (*body).pending = Some(BoxFrame::new(EndFrame(future))),
+            Err(reason) => return Step::Finish(reason),
+        }
         go_on::<S>(proc, body, cx)
     }
 }
@@ -368,7 +372,19 @@ fn dispatch<S: GenServer>(
     if proc.has(DEBUGGED) {
         sys::debug::message_in(proc, envelope.type_name());
     }
-    let handle = envelope.table().handle.or_else(|| info::find::<S>(envelope.type_id()));
+    let handle = match envelope.table().handle {
+        Some(handle) => Some(handle),
+        // `accepts` is user code.
+        None => match panic::catch_counted(|| info::find::<S>(envelope.type_id())) {
+            Ok(handle) => handle,
+            Err(reason) => {
+                // SAFETY: under RUN, and no handler is being polled.
+                unsafe { (*body).cx.marks.more() }.stop = Some(reason);
+                proc.message_handled();
+                return drop_message(envelope);
+            },
+        },
+    };
     let Some(handle) = handle else {
         report::unhandled(proc, envelope.type_name());
         proc.message_handled();

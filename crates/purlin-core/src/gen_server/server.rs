@@ -25,6 +25,8 @@ use crate::mailbox::envelope::Envelope;
 use crate::process::cell::{self, Cell, DEBUGGED, NO_DIRECT, Proc, ProcTable, Runner, SLOW, SUSPENDED};
 use crate::process::exit_reason::ExitReason;
 use crate::process::panic;
+use crate::process::pid::MonitorRef;
+use crate::process::relations;
 use crate::process::word::{BUSY, HELD};
 use crate::telemetry::events;
 use crate::timer::TimerRef;
@@ -49,6 +51,8 @@ pub(super) struct Rare {
     pub(super) after: Vec<Box<dyn FnOnce() + Send>>,
     /// Why `init` made no state.
     pub(super) failure: Option<StartError>,
+    /// The monitor that the starter asked for together with the start.
+    start_monitor: Option<MonitorRef>,
 }
 
 pub(crate) struct Server<S: GenServer> {
@@ -184,10 +188,13 @@ impl<S: GenServer, F: Future<Output = Result<S, InitError>> + Send> Frame for In
 ///
 /// # Safety
 /// The process is one of server `S`, in no run queue yet, and nobody else has RUN.
-pub(crate) unsafe fn boot<S: GenServer>(proc: &Proc, args: S::Args) {
+pub(crate) unsafe fn boot<S: GenServer>(proc: &Proc, args: S::Args, monitor: Option<MonitorRef>) {
     // SAFETY: by the caller's promise; the frame borrows the context, which is not touched until it is done.
     unsafe {
         let body = body::<S>(proc);
+        if monitor.is_some() {
+            (*body).rare().start_monitor = monitor;
+        }
         (*body).cx.attach(proc);
         let own = &raw mut (*body).cx;
         let own = &mut *own;
@@ -301,6 +308,13 @@ pub(super) unsafe fn discard<S: GenServer>(proc: &Proc) {
     // SAFETY: called once, under RUN, with no reader inside. The frame goes first: it borrows the state.
     unsafe {
         let body = body::<S>(proc);
+        // A start that fails is told by its result alone: nobody was given the reference that a DOWN would come with.
+        if (*body).starter.is_some()
+            && let Some(monitor) = (*body).rare.as_mut().and_then(|r| r.start_monitor.take())
+            && let Some(starter) = proc.parent().and_then(|parent| proc.node.lookup(parent))
+        {
+            relations::demonitor(&starter, monitor);
+        }
         cancel_idle_timeout::<S>(proc, body);
         if let Some(frame) = (*body).pending.take() {
             drop_frame(frame);

@@ -223,15 +223,20 @@ impl<S: GenServer> Start<S, S::Args> {
             },
         };
         let proc = spawned.proc;
+        // Keys and values of registries are user code (`Hash`, `Eq`, `Clone`).
         if let Some(Place::Via(via)) = self.name.as_ref().map(Name::place)
-            && let Err(error) = via.bind(&proc)
+            && let Err(error) =
+                panic::catch(|| via.bind(&proc)).unwrap_or_else(|reason| Err(StartError::Failed(reason)))
         {
+            if let Some(monitor) = spawned.monitor {
+                current::with_current(|me| relations::demonitor(me, monitor));
+            }
             spawn::abandon(&proc);
             panic::drop_quietly("a server's arguments", self.args);
             return Err(error);
         }
         // SAFETY: `create` built it as a server `S` and put it into no run queue.
-        unsafe { server::boot::<S>(&proc, self.args) };
+        unsafe { server::boot::<S>(&proc, self.args, spawned.monitor) };
         // `init` runs on this stack when it may: starting a server that is ready at once is then no trip through a run queue.
         let in_place = !node.is_simulated()
             && self.limit.is_none()
@@ -251,7 +256,8 @@ impl<S: GenServer> Start<S, S::Args> {
 }
 
 impl<S: GenServer<Args = A>, A> Start<S, A> {
-    /// Starts it, and monitors it from the calling process (see [`process::monitor`](crate::process::monitor)) from before `init`.
+    /// Starts it, and monitors it from the calling process (see [`process::monitor`](crate::process::monitor)) from before `init`. Of a start
+    /// that fails no `Down` comes: the error tells.
     ///
     /// # Errors
     /// As for awaiting it.

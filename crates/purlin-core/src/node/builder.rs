@@ -51,6 +51,7 @@ pub struct NodeBuilder {
     call_path: CallPath,
     watchdog: bool,
     executors: Option<usize>,
+    stderr_reports: bool,
 }
 
 impl Default for NodeBuilder {
@@ -63,6 +64,7 @@ impl Default for NodeBuilder {
             call_path: CallPath::Adaptive,
             watchdog: true,
             executors: None,
+            stderr_reports: true,
         }
     }
 }
@@ -109,6 +111,20 @@ impl NodeBuilder {
         self
     }
 
+    /// Whether crashes, supervisors that give up, and callbacks that do not give their worker back are told on stderr, in a line each, as long as
+    /// the program has no `tracing` subscriber. With a subscriber nothing goes to stderr. Default `true`.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let node = purlin_core::Node::builder().stderr_reports(false).start();   // a test that crashes on purpose
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
+    pub fn stderr_reports(mut self, on: bool) -> Self {
+        self.stderr_reports = on;
+        self
+    }
+
     /// How many executors run processes. Default: as many as the tokio runtime has worker threads.
     pub fn executors(mut self, n: usize) -> Self {
         self.executors = Some(n.max(1));
@@ -142,6 +158,7 @@ impl NodeBuilder {
                     backtraces: self.backtraces,
                     call_path: self.call_path,
                     watchdog: watch,
+                    stderr_reports: self.stderr_reports,
                 },
                 rt: Rt {
                     sched: Sched::new(index, executors),

@@ -17,8 +17,8 @@ use crate::rt::sched::Worker;
 pub(crate) struct Tls {
     /// Index of the node set by a poll, a scope or an entry; 0 for none.
     pub(crate) node: Cell<u32>,
-    /// Cached default of this thread, and the version of the node list that it was found in.
-    cached: Cell<(u64, u32)>,
+    /// Cached default of this thread: the version of the node list that it was found in, the runtime it was found for, the node's index.
+    cached: Cell<(u64, Option<tokio::runtime::Id>, u32)>,
     pub(crate) proc: Cell<Option<NonNull<Proc>>>,
     /// How deeply calls in place are nested.
     pub(crate) depth: Cell<u32>,
@@ -36,11 +36,24 @@ pub(crate) struct Tls {
     pub(crate) stack: Cell<usize>,
 }
 
+impl Tls {
+    /// As at the beginning of an executor's poll, after a panic that nobody caught in between.
+    #[cold]
+    pub(crate) fn recover(&self) {
+        self.node.set(0);
+        self.proc.set(None);
+        self.in_place.set(false);
+        self.depth.set(0);
+        self.catching.set(0);
+        self.caller.set(0);
+    }
+}
+
 thread_local! {
     static TLS: Tls = const {
         Tls {
             node: Cell::new(0),
-            cached: Cell::new((0, 0)),
+            cached: Cell::new((0, None, 0)),
             proc: Cell::new(None),
             depth: Cell::new(0),
             calls: Cell::new(0),
@@ -80,6 +93,11 @@ pub(crate) fn next_index() -> u32 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+/// Is this the only node that the program has ever started? Then a pid needs no number to say which.
+pub(crate) fn is_only(index: u32) -> bool {
+    index == 1 && NEXT.load(Ordering::Relaxed) == 2
+}
+
 pub(crate) fn add(index: u32, node: Weak<NodeInner>, runtime: tokio::runtime::Id) {
     let mut nodes = NODES.write().unwrap_or_else(std::sync::PoisonError::into_inner);
     nodes.get_or_insert_default().insert(index, (node, runtime));
@@ -103,25 +121,28 @@ pub(crate) fn by_index(index: u32) -> Option<Node> {
     nodes.as_ref()?.get(&index)?.0.upgrade().map(Node)
 }
 
+/// The only node of the tokio runtime that this code runs on; 0 if there is none.
+///
+/// A thread may be inside one runtime now and inside another one, or none, later (`block_on`, `Handle::enter`), so the runtime is asked
+/// for every time; only the look at the node list is saved.
 #[cold]
 pub(crate) fn find_default() -> u32 {
+    let Ok(handle) = tokio::runtime::Handle::try_current() else { return 0 };
+    let runtime = handle.id();
     let version = VERSION.load(Ordering::Acquire);
-    let (cached_version, cached) = tls(|t| t.cached.get());
-    if cached_version == version {
+    let (cached_version, cached_runtime, cached) = tls(|t| t.cached.get());
+    if cached_version == version && cached_runtime == Some(runtime) {
         return cached;
     }
-    let found = tokio::runtime::Handle::try_current().map_or(0, |handle| {
+    let found = {
         let nodes = NODES.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut here = nodes.iter().flatten().filter(|(_, (_, runtime))| *runtime == handle.id());
+        let mut here = nodes.iter().flatten().filter(|(_, (_, of))| *of == runtime);
         match (here.next(), here.next()) {
             (Some((index, _)), None) => *index,
             _ => 0,
         }
-    });
-    // Nothing is remembered for a thread outside every runtime: it may be inside one later.
-    if found != 0 {
-        tls(|t| t.cached.set((version, found)));
-    }
+    };
+    tls(|t| t.cached.set((version, Some(runtime), found)));
     found
 }
 

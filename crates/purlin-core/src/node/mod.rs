@@ -59,6 +59,7 @@ pub(crate) struct Settings {
     pub(crate) backtraces: bool,
     pub(crate) call_path: CallPath,
     pub(crate) watchdog: bool,
+    pub(crate) stderr_reports: bool,
 }
 
 /// Counters of a node; see [`Node::stats`].
@@ -304,6 +305,11 @@ impl NodeInner {
         let mut pids = Vec::with_capacity(self.table.len());
         self.table.for_each_id(|id, serial| pids.push(Pid::from_parts(self.index, id, serial)));
         pids
+    }
+
+    /// The executors are gone, asked for or not: `stopping()` is over.
+    pub(crate) fn went_down(&self) {
+        self.stop_asked.notify_waiters();
     }
 
     pub(crate) fn is_down(&self) -> bool {

@@ -209,7 +209,13 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     match raw::spawn(node, options, move |mailbox| async move { body(mailbox).await }) {
-        Ok(spawned) => (spawned.proc, spawned.monitor),
+        Ok(spawned) => {
+            // As for servers: otherwise somebody outside could keep a node from ever having stopped.
+            if node.0.stopping.load(crate::sync::Ordering::Relaxed) && self_pid().is_none() {
+                crate::process::exit::kill(&spawned.proc);
+            }
+            (spawned.proc, spawned.monitor)
+        },
         Err(_) => unreachable!("a process without a name cannot clash with one"),
     }
 }
@@ -442,11 +448,16 @@ impl<M: 'static> Address<M> {
     /// Waits until the process has ended and everything it owned is dropped; its reason, also when it had ended before. Works outside
     /// processes too.
     pub async fn wait(&self) -> ExitReason {
-        match ended(self.proc()).await {
-            // Too late to be told, but the control block still knows.
-            ExitReason::NoProc => self.proc().mailbox.exit_reason().unwrap_or(ExitReason::NoProc),
-            reason => reason,
-        }
+        wait_for(self.proc()).await
+    }
+}
+
+/// Waits for the end of a process whose block the caller has.
+pub(crate) async fn wait_for(proc: &Proc) -> ExitReason {
+    match ended(proc).await {
+        // Too late to be told, but the control block still knows.
+        ExitReason::NoProc => proc.mailbox.exit_reason().unwrap_or(ExitReason::NoProc),
+        reason => reason,
     }
 }
 

@@ -14,8 +14,13 @@ use crate::node::current::{self, tls};
 use crate::process::exit_reason::{ExitReason, PanicInfo};
 use crate::process::stack;
 
-/// Place and stack of a panic.
-type Noted = (Option<String>, Option<Arc<Backtrace>>);
+/// What the hook saw of a panic. The message tells whether it is the panic that was caught: user code may have caught the one that was noted
+/// last itself, and one that is resumed (`resume_unwind`, with what another task panicked with) never passes the hook.
+struct Noted {
+    message: String,
+    location: Option<String>,
+    backtrace: Option<Arc<Backtrace>>,
+}
 
 thread_local! {
     /// Of the last panic on this thread, until it is caught.
@@ -44,7 +49,8 @@ fn record(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string);
     let wanted = current::with_current(|p| p.node.0.settings.backtraces).unwrap_or(true);
     let backtrace = wanted.then(stack::capture);
-    LAST.with(|last| *last.borrow_mut() = Some((location, backtrace)));
+    let noted = Noted { message: message(info.payload()), location, backtrace };
+    LAST.with(|last| *last.borrow_mut() = Some(noted));
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {
@@ -73,8 +79,9 @@ pub(crate) fn catch_counted<R>(f: impl FnOnce() -> R) -> Result<R, ExitReason> {
 #[cold]
 #[inline(never)]
 fn reason(payload: Box<dyn Any + Send>) -> ExitReason {
-    let (location, backtrace) = LAST.with(|last| last.borrow_mut().take()).unwrap_or_default();
     let message = message(&*payload);
+    let noted = LAST.with(|last| last.borrow_mut().take()).filter(|noted| noted.message == message);
+    let (location, backtrace) = noted.map_or((None, None), |noted| (noted.location, noted.backtrace));
     // The payload's own Drop is user code too.
     if catch_unwind(AssertUnwindSafe(|| drop(payload))).is_err() {
         tracing::error!("a panic's payload panicked when it was dropped");

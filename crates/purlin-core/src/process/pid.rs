@@ -8,7 +8,7 @@ use std::fmt;
 /// table, `serial` that slot's generation: a restarted process has a new pid, and a pid of a dead process never comes to mean
 /// another one. `node` is an index into the program's list of nodes; every [`Node`](crate::Node) value owns one.
 ///
-/// It displays as `<0.12.1>`; the first number is 0 for the node whose code is running and the node's index otherwise.
+/// It displays as `<0.12.1>`; the first number is 0 for the node whose code is running, and for the only node of a program; the node's index otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pid {
     node: u32,
@@ -48,7 +48,11 @@ impl Pid {
 
 impl fmt::Display for Pid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let node = if crate::node::current_index() == Some(self.node) { 0 } else { self.node };
+        let own = match crate::node::current_index() {
+            Some(here) => here == self.node,
+            None => crate::node::current::is_only(self.node),
+        };
+        let node = if own { 0 } else { self.node };
         write!(f, "<{}.{}.{}>", node, self.id, self.serial)
     }
 }

@@ -3,9 +3,11 @@
 use std::fmt::Write;
 
 use crate::call::error::short;
+use crate::node::Node;
 use crate::process::cell::{NO_DIRECT, Proc, Rejected, SPAN};
 use crate::process::exit_reason::ExitReason;
 use crate::process::panic;
+use crate::process::stack;
 use crate::sync::Ordering;
 use crate::telemetry::events;
 
@@ -30,9 +32,20 @@ pub(crate) fn ended(proc: &Proc, reason: &ExitReason) {
 
 #[cold]
 fn crash(proc: &Proc, reason: &ExitReason, handled: u32) {
+    if to_stderr(&proc.node) {
+        // So is what the reason shows.
+        let reason = panic::catch(|| reason.to_string())
+            .unwrap_or_else(|_| "(its reason cannot be displayed)".to_owned());
+        let last = proc.last_message().map(|m| format!("; last message {}", short(m))).unwrap_or_default();
+        let name = proc.display_name().map(|name| format!(", {name}")).unwrap_or_default();
+        let server = short((proc.table.type_name)());
+        eprintln!("purlin: process {} ({server}{name}) crashed: {reason}{last}", proc.pid());
+    }
     if !tracing::enabled!(target: "purlin::crash", tracing::Level::ERROR) {
         return;
     }
+    // Resolving a stack's symbols for the first time takes long, and is not the callback's fault.
+    let _unwatched = crate::rt::sched::unwatched();
     // SAFETY: the caller holds RUN. The status is user code; its panic must not mask the crash.
     let state = panic::catch(|| unsafe { (proc.table.status)(proc) })
         .unwrap_or_else(|_| "format_status panicked".to_owned());
@@ -53,15 +66,17 @@ fn crash(proc: &Proc, reason: &ExitReason, handled: u32) {
     // So is the term in the reason.
     let reason_text = panic::catch(|| reason.to_string())
         .unwrap_or_else(|_| "the reason panicked when it was displayed".to_owned());
-    let last = proc.last_message().unwrap_or("none");
+    let last = proc.last_message().map_or("none", short);
     let client = proc
         .extra
         .lock()
         .as_ref()
         .and_then(|e| e.client)
         .map_or_else(|| "none".to_owned(), |pid| pid.to_string());
-    let backtrace =
-        reason.panic_info().and_then(|p| p.backtrace.as_ref()).map(|b| format!("\n{b}")).unwrap_or_default();
+    let stack = reason
+        .panic_info()
+        .and_then(|p| p.backtrace.as_ref())
+        .map(|trace| format!("\n{}", stack::trimmed(&trace.to_string())));
     tracing::error!(
         target: "purlin::crash",
         pid = %proc.pid(),
@@ -75,8 +90,14 @@ fn crash(proc: &Proc, reason: &ExitReason, handled: u32) {
         state,
         ancestors = ancestors.trim_end(),
         links,
-        "process crashed{backtrace}",
+        stack = stack.map(tracing::field::display),
+        "process crashed",
     );
+}
+
+/// Has the program nothing else that would tell a person? The pids in such a line are written as the node's own.
+pub(crate) fn to_stderr(node: &Node) -> bool {
+    node.0.settings.stderr_reports && !tracing::dispatcher::has_been_set()
 }
 
 fn unsafe_len(runner: *const crate::process::cell::Runner) -> usize {

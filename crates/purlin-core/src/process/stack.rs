@@ -63,8 +63,10 @@ impl Stacks {
 pub(crate) fn capture() -> Arc<Backtrace> {
     let executor = tls(|t| t.stack.get());
     let mut walk = Walk { addresses: [0; DEEPEST], len: 0, end: executor };
-    // Outside every executor (a call in place made by a plain task) there is no end to walk to.
-    if executor == 0 || !walk.run() {
+    // Outside every executor (a call in place made by a plain task) there is no end to walk to. On a stack of its own, above the
+    // executor's (a library may run code on one), the end cannot be told by its address.
+    let here = std::ptr::from_ref(&walk).addr();
+    if executor == 0 || here > executor || !walk.run() {
         return Arc::new(Backtrace::force_capture());
     }
     let addresses = &walk.addresses[..walk.len];
@@ -140,6 +142,65 @@ impl Walk {
     }
 }
 
+/// A trace as a person wants it: from the function that panicked to the last one that is not the runtime's. The whole, if it does not look as
+/// expected or `RUST_BACKTRACE=full` asks for it.
+pub(crate) fn trimmed(trace: &str) -> String {
+    if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value == "full") {
+        return trace.to_owned();
+    }
+    let frames = frames(trace);
+    let is_panic = |frame: &&str| {
+        [
+            "rust_begin_unwind",
+            "core::panicking::",
+            "std::panicking::begin_panic",
+            "core::result::unwrap_failed",
+            "core::option::unwrap_failed",
+            "core::option::expect_failed",
+        ]
+        .iter()
+        .any(|part| symbol(frame).contains(part))
+    };
+    let first = frames.iter().rposition(is_panic).map_or(0, |at| at + 1);
+    let runs = |frame: &&str| {
+        symbol(frame).contains("purlin_core::process::run::") || symbol(frame).contains("catch_unwind")
+    };
+    let end = frames[first..].iter().position(runs).map_or(frames.len(), |at| first + at);
+    // What stands between the runtime and the user's function: wrappers of the handler's future.
+    let last = frames[first..end]
+        .iter()
+        .rposition(|frame| !is_wrapper(symbol(frame)))
+        .map_or(first, |at| first + at + 1);
+    if first >= last { trace.to_owned() } else { frames[first..last].join("\n") }
+}
+
+fn is_wrapper(symbol: &str) -> bool {
+    let function = symbol.split_once(": ").map_or(symbol, |(_, function)| function);
+    function.starts_with("purlin_core::")
+        || function.starts_with("<purlin_core::")
+        || ["::__run", "::__read", "core::ops::function::", "core::panic::unwind_safe::"]
+            .iter()
+            .any(|part| function.contains(part))
+}
+
+/// A frame's lines: `  12: name` and, if it is known, `             at file:line:column`.
+fn frames(trace: &str) -> Vec<&str> {
+    let mut starts = Vec::new();
+    let mut at = 0;
+    for line in trace.split_inclusive('\n') {
+        if !line.trim_start().starts_with("at ") {
+            starts.push(at);
+        }
+        at += line.len();
+    }
+    let ends = starts.iter().skip(1).copied().chain([trace.len()]);
+    starts.iter().zip(ends).map(|(&start, end)| trace[start..end].trim_end()).collect()
+}
+
+fn symbol(frame: &str) -> &str {
+    frame.lines().next().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +218,37 @@ mod tests {
         assert!(stacks.find(&[1, 2, 3]).is_some_and(|t| Arc::ptr_eq(&t, &one)));
         assert!(stacks.find(&[1, 2, 4]).is_some_and(|t| Arc::ptr_eq(&t, &two)));
         assert!(stacks.find(&[1, 2]).is_none() && stacks.find(&[1, 2, 3, 4]).is_none());
+    }
+
+    #[test]
+    fn a_trace_is_trimmed_to_the_users_functions() {
+        let trace = "\
+   0: purlin_core::process::stack::capture
+   1: rust_begin_unwind
+             at /rustc/library/std/src/panicking.rs:689:5
+   2: core::panicking::panic_fmt
+             at /rustc/library/core/src/panicking.rs:80:14
+   3: shop::cart::total
+             at ./src/cart.rs:12:9
+   4: <shop::cart::Cart as purlin_core::HandleCall<Add>>::handle_call::{{closure}}
+   5: <M as purlin_core::gen_server::traits::CastFor<S,Sh>>::__run::{{closure}}
+             at /purlin/crates/purlin-core/src/gen_server/traits.rs:276:50
+   6: purlin_core::gen_server::frame::BoxFrame::poll
+   7: std::panicking::catch_unwind
+   8: purlin_core::process::run::activate
+   9: main
+";
+        let users = "   3: shop::cart::total
+             at ./src/cart.rs:12:9
+   4: <shop::cart::Cart as purlin_core::HandleCall<Add>>::handle_call::{{closure}}";
+        assert_eq!(trimmed(trace), users);
+    }
+
+    #[test]
+    fn a_trace_of_another_form_is_left_alone() {
+        for trace in ["", "disabled backtrace", "0: main\n1: rust_begin_unwind\n"] {
+            assert_eq!(trimmed(trace), trace);
+        }
     }
 
     #[test]

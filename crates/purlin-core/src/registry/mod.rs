@@ -88,7 +88,7 @@
 //!         process::send(*pid, "hello");
 //!     }
 //! })?;
-//! # process::wait(subscriber.pid()).await;
+//! # subscriber.wait().await;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # }).await.unwrap();
 //! # node.shutdown().await;
@@ -127,6 +127,62 @@
 //! cast is lost. A server registered by its name gets `V::default()` as the value, or the one given to
 //! [`via_with`](Registry::via_with). With a duplicate registry `via` panics: nobody could say which process is meant.
 //! Starting a server under a key of a registry that is not running fails with [`UnknownRegistry`](crate::StartError::UnknownRegistry).
+//!
+//! # Find or start
+//! One process per key, started when it is first wanted: look it up, else let a [`DynamicSupervisor`](crate::DynamicSupervisor) start it
+//! under the key. Between the two steps somebody else may do the same, so `AlreadyStarted` is an answer and no failure: it has the pid of
+//! the one that was first.
+//!
+//! ```
+//! use purlin_core::supervisor::StartChildError;
+//! use purlin_core::{DynamicSupervisor, Name, Ref, Registry, Restart, StartError, Supervised, Supervisor};
+//! # use purlin_core::{Cx, GenServer, InitError};
+//! # struct Room;
+//! # impl GenServer for Room { type Args = (); async fn init(_: (), _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Room) } }
+//!
+//! static ROOMS: Registry<String> = Registry::named("rooms");
+//! const STARTER: Name<DynamicSupervisor> = Name::new("room_supervisor");
+//!
+//! async fn room(name: &str) -> Result<Ref<Room>, Box<dyn std::error::Error>> {
+//!     if let Some(room) = ROOMS.get::<Room>(name)? {
+//!         return Ok(room);
+//!     }
+//!     start(name).await
+//! }
+//!
+//! async fn start(name: &str) -> Result<Ref<Room>, Box<dyn std::error::Error>> {
+//!     let child = Room::child_spec(()).name(ROOMS.via::<Room>(name.to_owned())).restart(Restart::Temporary);
+//!     match STARTER.start_child(child).await {
+//!         // Somebody was faster. `None` if that one has ended already, or is no room: ask again, or fail.
+//!         Err(StartChildError::Failed(StartError::AlreadyStarted(pid))) => {
+//!             Ref::from_pid(pid).ok_or_else(|| "the room was closed at once".into())
+//!         }
+//!         started => Ok(started?),
+//!     }
+//! }
+//!
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! # let node = purlin_core::Node::builder().start();
+//! # node.scope(async {
+//! let root = Supervisor::rest_for_one()
+//!     .child(Registry::<String>::unique("rooms"))
+//!     .child(DynamicSupervisor::new().name(&STARTER))
+//!     .start_link()
+//!     .await?;
+//!
+//! let lobby = room("lobby").await?;                              // started
+//! assert_eq!(room("lobby").await?, lobby);                       // found
+//! assert_eq!(start("lobby").await?, lobby);                      // what the slower of two callers gets
+//! # root.stop().await?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).await.unwrap();
+//! # node.shutdown().await;
+//! # });
+//! ```
+//! The children are temporary: a room that crashes is started by whoever wants it next. A permanent or transient child is started by its
+//! supervisor too, and competes with the callers for its key. If the supervisor is first, a caller gets `AlreadyStarted` as above. If a
+//! caller is first, the restart fails and is tried again at once, each time against the restart intensity, until the supervisor gives up
+//! and stops with all its children: so do not restart what callers start.
 //!
 //! # When a process ends
 //! From the moment a process must end it is not found any more and its unique keys are free. All its entries, in all partitions, are removed

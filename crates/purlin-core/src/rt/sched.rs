@@ -13,6 +13,7 @@
 //! Queues hold bare pointers; `process::cell` says why that is safe.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
@@ -25,7 +26,7 @@ use crate::process::seat::Seat;
 use crate::rt::idle::{self, Idle};
 use crate::rt::injector::Injector;
 use crate::rt::ring::Ring;
-use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
 
 /// How long an executor works before it gives its worker thread back to tokio.
 pub(crate) const SLICE: Duration = Duration::from_micros(200);
@@ -69,6 +70,10 @@ pub(crate) struct Sched {
     simulated: Option<Mutex<Simulated>>,
     stopping: AtomicBool,
     running: AtomicUsize,
+    /// The last executor is gone: what is scheduled from now on has to be ended without one.
+    over: AtomicBool,
+    /// Somebody is at that.
+    ending: AtomicBool,
 }
 
 // SAFETY: the pointers in the queues are to processes, which are Sync.
@@ -100,6 +105,8 @@ impl Sched {
             simulated,
             stopping: AtomicBool::new(false),
             running: AtomicUsize::new(workers),
+            over: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
         }
     }
 
@@ -133,6 +140,7 @@ impl Sched {
             simulated.lock().ready.push(proc.ptr());
             if self.here().is_none() {
                 self.wake_one();
+                self.look_after();
             }
             return;
         }
@@ -152,6 +160,59 @@ impl Sched {
     fn inject(&self, proc: NonNull<Proc>) {
         self.injector.push(proc);
         self.wake_one();
+        self.look_after();
+    }
+
+    /// Sees to what was pushed when no executor is left that would pop it. The last executor says that it is gone, then looks once more; who
+    /// pushes does so before looking whether it is gone: one of the two finds the process.
+    #[inline]
+    fn look_after(&self) {
+        fence(Ordering::SeqCst);
+        if self.over.load(Ordering::Relaxed) {
+            self.end_elsewhere();
+        }
+    }
+
+    /// Ends what waits, on a thread of its own: whoever scheduled it may hold locks that the end of a process needs.
+    #[cold]
+    fn end_elsewhere(&self) {
+        if self.ending.swap(true, Ordering::AcqRel) {
+            // Somebody is at it, and looks again afterwards.
+            return;
+        }
+        let Some(node) = crate::node::current::by_index(self.owner) else {
+            self.ending.store(false, Ordering::Release);
+            return;
+        };
+        let body = move || node.rt().sched.end_what_waits();
+        if let Err(error) = std::thread::Builder::new().name("purlin-end".to_owned()).spawn(body) {
+            self.ending.store(false, Ordering::Release);
+            tracing::error!(%error, "no thread to end the processes of a node whose runtime is gone");
+        }
+    }
+
+    /// Ends every process that waits in the shared queue (or the simulated node's list), where no executor is left. The caller has set
+    /// `ending`.
+    #[cold]
+    fn end_what_waits(&self) {
+        loop {
+            let next = match &self.simulated {
+                Some(simulated) => simulated.lock().ready.pop(),
+                None => self.injector.pop(),
+            };
+            if let Some(proc) = next {
+                // SAFETY: popped from a run queue: scheduled, hence alive and kept by the process table.
+                let proc = unsafe { proc.as_ref() };
+                crate::process::exit::kill(proc);
+                tls(|t| crate::process::run::activate(proc, t, &Record::default()));
+                continue;
+            }
+            // Who pushed and found `ending` up before this sees to it that the push is seen after it.
+            self.ending.swap(false, Ordering::AcqRel);
+            if !self.has_work() || self.ending.swap(true, Ordering::AcqRel) {
+                return;
+            }
+        }
     }
 
     /// Wakes one idle executor, if there is one.
@@ -215,6 +276,23 @@ impl Sched {
 pub(crate) fn slice_over(now: Duration) -> bool {
     // SAFETY: as in `here`.
     tls(|t| t.worker.get().is_none_or(|w| unsafe { w.as_ref() }.slice_over(now)))
+}
+
+/// The watchdog does not look at this thread's executor until the result is dropped.
+pub(crate) fn unwatched() -> impl Drop {
+    struct Unwatched(Option<NonNull<Worker>>, u64);
+    impl Drop for Unwatched {
+        fn drop(&mut self) {
+            // SAFETY: as in `here`; it is dropped on the stack of the same poll.
+            if let Some(worker) = self.0.map(|w| unsafe { w.as_ref() }) {
+                worker.record.running.store(self.1, Ordering::Relaxed);
+            }
+        }
+    }
+    let worker = tls(|t| t.worker.get());
+    // SAFETY: as in `here`.
+    let running = worker.map_or(0, |w| unsafe { w.as_ref() }.record.running.swap(0, Ordering::Relaxed));
+    Unwatched(worker, running)
 }
 
 impl Worker {
@@ -309,7 +387,14 @@ impl Future for Executor {
             let before = t.worker.replace(Some(NonNull::from(me)));
             let here = 0u8;
             let stack = t.stack.replace(std::ptr::from_ref(&here).addr());
-            let result = self.run(cx, t);
+            // Callbacks are caught where they are called. What arrives here is a bug of ours, which must not take the executor with it.
+            let result = catch_unwind(AssertUnwindSafe(|| self.run(cx, t))).unwrap_or_else(|_| {
+                t.recover();
+                me.record.running.store(0, Ordering::Relaxed);
+                tracing::error!(target: "purlin::executor", worker = self.index, "a panic got out of an activation: please report this bug. Its process is stuck");
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            });
             t.stack.set(stack);
             t.worker.set(before);
             result
@@ -328,6 +413,7 @@ impl Drop for Executor {
             return;
         }
         self.node.down.store(true, Ordering::Release);
+        self.node.went_down();
         crate::process::exit::kill_all(&self.node);
         let me = &sched.workers[self.index];
         let before = tls(|t| t.worker.replace(Some(NonNull::from(me))));
@@ -337,5 +423,13 @@ impl Drop for Executor {
             tls(|t| crate::process::run::activate(unsafe { proc.as_ref() }, t, &me.record));
         }
         tls(|t| t.worker.set(before));
+        // What was pushed to the shared queue since the last look, or will be: by a thread that left a process, or woke one, only now.
+        sched.over.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        // A process that was made since the look at the process table ends as well.
+        crate::process::exit::kill_all(&self.node);
+        if !sched.ending.swap(true, Ordering::AcqRel) {
+            sched.end_what_waits();
+        }
     }
 }

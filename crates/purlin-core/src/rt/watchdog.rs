@@ -10,6 +10,8 @@ use std::time::Duration;
 use crate::call::error::short;
 use crate::node::Node;
 use crate::process::pid::Pid;
+use crate::process::report::to_stderr;
+use crate::process::run::unpack;
 use crate::rt::sched::Record;
 use crate::telemetry::{Metadata, events};
 
@@ -138,13 +140,30 @@ fn report(node: &Node, worker: usize, packed: u64, level: Level, took: Duration)
         )
     });
     let name = name.or(label).unwrap_or_else(|| "-".into());
+    // Pids are written as the node's own.
+    let _here = node.enter();
+    // A process that runs and waits for another has made a call in place: the handler is that one's.
+    let waits_on = found.as_ref().map_or(0, |proc| proc.waits_on.load(Ordering::Relaxed));
+    let callee = found.as_ref().filter(|_| waits_on != 0).map(|proc| unpack(proc, waits_on));
+    let calls = callee
+        .and_then(|pid| node.lookup(pid))
+        .map(|proc| format!("{} {}", proc.pid(), short((proc.table.type_name)())));
+    let calls = calls.as_deref();
+    let (server, message) = (short(server), message.map(short));
+    if level == Level::Alarm && to_stderr(node) {
+        let message = message.map(|m| format!(", message {m}")).unwrap_or_default();
+        let calls = calls.map(|c| format!(", in a call of {c}")).unwrap_or_default();
+        eprintln!(
+            "purlin: process {pid} ({server}, {name}{message}{calls}) has not given its worker back for {took:?}"
+        );
+    }
     match level {
         Level::Counted => {},
         Level::Logged => {
-            tracing::warn!(target: "purlin::watchdog", %pid, %name, server, message, ?took, worker, "a callback is hogging a worker");
+            tracing::warn!(target: "purlin::watchdog", %pid, %name, server, last_message = message, calls, ?took, worker, "a callback is hogging a worker");
         },
         Level::Alarm => {
-            tracing::error!(target: "purlin::watchdog", %pid, %name, server, message, ?took, worker, "a callback does not give its worker back");
+            tracing::error!(target: "purlin::watchdog", %pid, %name, server, last_message = message, calls, ?took, worker, "a callback does not give its worker back");
         },
     }
 }

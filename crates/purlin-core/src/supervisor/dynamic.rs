@@ -238,7 +238,7 @@ impl<X: Extra> DynamicSupervisor<X> {
         let proc = effects::start(&*start).await?;
         self.children.insert(proc.pid(), &fields, start);
         let who = Who {
-            id: fields.id.as_str(),
+            id: fields.module,
             module: fields.module,
             pid: Some(proc.pid()),
             restart: fields.restart,

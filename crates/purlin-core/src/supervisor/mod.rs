@@ -95,7 +95,8 @@
 //!
 //! # Which kind?
 //! Children known when the program is written: [`Supervisor`], inline or as a module ([`Supervise`]). Children that come and go, or very
-//! many: [`DynamicSupervisor`], see [`dynamic`]. A supervisor whose work is done when some child is done: `auto_shutdown`.
+//! many: [`DynamicSupervisor`], see [`dynamic`]; one for each key, started when it is first wanted:
+//! [find or start](crate::registry#find-or-start). A supervisor whose work is done when some child is done: `auto_shutdown`.
 //!
 //! # When not to use
 //! For errors that one expects: those are values. A restart helps against what one did not think of; a supervisor that restarts a child

@@ -94,6 +94,15 @@ pub(crate) fn giving_up<S: GenServer>(cx: &Cx<S>, who: &Who<'_>, reason: &ExitRe
     let node = cx.node();
     let restarts = intensity.used(node.now().as_secs());
     let window = Duration::from_secs(u64::from(intensity.period_secs()));
+    if crate::process::report::to_stderr(&node) {
+        let (pid, name) = (cx.pid(), cx.proc().display_name());
+        let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
+        let most = intensity.max_restarts();
+        eprintln!(
+            "purlin: supervisor {pid}{name} stops: more than {most} restarts within {window:?}, last of child {}: {reason}",
+            who.id
+        );
+    }
     tracing::error!(
         target: "purlin::supervisor",
         supervisor = %cx.pid(),

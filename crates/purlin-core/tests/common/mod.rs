@@ -142,7 +142,7 @@ pub fn prepare(how: Run) -> (tokio::runtime::Runtime, NodeBuilder) {
     match how {
         Run::Simulated { seed, path } => (
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap(),
-            Node::builder().simulated(seed).call_path(path).backtraces(false),
+            Node::builder().simulated(seed).call_path(path).backtraces(false).stderr_reports(false),
         ),
         Run::Real { workers, path } => (
             tokio::runtime::Builder::new_multi_thread()
@@ -150,7 +150,7 @@ pub fn prepare(how: Run) -> (tokio::runtime::Runtime, NodeBuilder) {
                 .enable_time()
                 .build()
                 .unwrap(),
-            Node::builder().call_path(path).backtraces(false),
+            Node::builder().call_path(path).backtraces(false).stderr_reports(false),
         ),
     }
 }

@@ -20,6 +20,7 @@ const OF_HANDLES: &[&str] = &[
     "try_cast",
     "try_into",
     "via",
+    "wait",
     "whereis",
 ];
 
