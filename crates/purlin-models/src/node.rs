@@ -88,6 +88,10 @@ pub(crate) mod current {
         static CURRENT: Cell<Option<NonNull<Proc>>> = Cell::new(None);
     }
 
+    pub(crate) fn is_only(_index: u32) -> bool {
+        false
+    }
+
     pub(crate) fn with_current<R>(f: impl FnOnce(&Proc) -> R) -> Option<R> {
         let proc = CURRENT.with(Cell::get)?;
         // SAFETY: a model's processes live until the model is over.
