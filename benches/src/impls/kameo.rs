@@ -25,6 +25,8 @@ pub(crate) const WORKLOADS: &[(&str, Run)] = &[
     ("spawn", w::spawn::<Kameo>),
     ("call", w::call::<Kameo>),
     ("call_5s", w::call_5s::<Kameo>),
+    ("call_async", w::call_async::<Kameo>),
+    ("call_task", w::call_task::<Kameo>),
     ("call_4", w::call_4::<Kameo>),
     ("call_16", w::call_16::<Kameo>),
     ("read", w::read::<Kameo>),

@@ -22,6 +22,8 @@ pub(crate) const WORKLOADS: &[(&str, Run)] = &[
     ("spawn", w::spawn::<Purlin>),
     ("call", w::call::<Purlin>),
     ("call_5s", w::call_5s::<Purlin>),
+    ("call_async", w::call_async::<Purlin>),
+    ("call_task", w::call_task::<Purlin>),
     ("call_4", w::call_4::<Purlin>),
     ("call_16", w::call_16::<Purlin>),
     ("read", w::read::<Purlin>),
@@ -98,6 +100,7 @@ impl GenServer for Server {
 }
 
 struct Add(u64);
+struct AddAsync(u64);
 struct Read(Body);
 struct Incarnation;
 struct Bump;
@@ -109,6 +112,14 @@ impl HandleCall<Add> for Server {
     const SYNC: bool = true;
 
     async fn handle_call(&mut self, add: Add, _cx: &mut Cx<Self>) -> u64 {
+        self.0.add(add.0)
+    }
+}
+
+impl HandleCall<AddAsync> for Server {
+    type Reply = u64;
+
+    async fn handle_call(&mut self, add: AddAsync, _cx: &mut Cx<Self>) -> u64 {
         self.0.add(add.0)
     }
 }
@@ -170,6 +181,10 @@ impl Calls for Purlin {
 impl Deadlines for Purlin {
     async fn call_5s(server: &Self::Server, n: u64) -> u64 {
         server.call(Add(n)).await.expect("the server answers in time")
+    }
+
+    async fn call_async(server: &Self::Server, n: u64) -> u64 {
+        server.call(AddAsync(n)).await.expect("the server answers in time")
     }
 }
 

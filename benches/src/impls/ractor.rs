@@ -17,6 +17,8 @@ pub(crate) const WORKLOADS: &[(&str, Run)] = &[
     ("spawn", w::spawn::<Ractor>),
     ("call", w::call::<Ractor>),
     ("call_5s", w::call_5s::<Ractor>),
+    ("call_async", w::call_async::<Ractor>),
+    ("call_task", w::call_task::<Ractor>),
     ("call_4", w::call_4::<Ractor>),
     ("call_16", w::call_16::<Ractor>),
     ("read", w::read::<Ractor>),

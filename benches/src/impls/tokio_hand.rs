@@ -20,6 +20,8 @@ pub(crate) const WORKLOADS: &[(&str, Run)] = &[
     ("spawn", w::spawn::<Hand>),
     ("call", w::call::<Hand>),
     ("call_5s", w::call_5s::<Hand>),
+    ("call_async", w::call_async::<Hand>),
+    ("call_task", w::call_task::<Hand>),
     ("call_4", w::call_4::<Hand>),
     ("call_16", w::call_16::<Hand>),
     ("read", w::read::<Hand>),

@@ -18,6 +18,8 @@ pub(crate) const WORKLOADS: &[(&str, Run)] = &[
     ("spawn", w::spawn::<Xtra>),
     ("call", w::call::<Xtra>),
     ("call_5s", w::call_5s::<Xtra>),
+    ("call_async", w::call_async::<Xtra>),
+    ("call_task", w::call_task::<Xtra>),
     ("call_4", w::call_4::<Xtra>),
     ("call_16", w::call_16::<Xtra>),
     ("read", w::read::<Xtra>),

@@ -39,6 +39,33 @@ pub(crate) fn call_5s<S: Deadlines>(how: Conditions) -> Sample {
     })
 }
 
+/// As [`call_5s`], of an `async fn` handler that is ready at once.
+pub(crate) fn call_async<S: Deadlines>(how: Conditions) -> Sample {
+    let n = how.scaled(500_000);
+    S::run(how.workers, async move { asynchronous::<S>(n).await })
+}
+
+/// As [`call_async`], from a plain task of the runtime, as a handler of a web server is one.
+pub(crate) fn call_task<S: Deadlines>(how: Conditions) -> Sample {
+    let n = how.scaled(500_000);
+    S::run(
+        how.workers,
+        async move { tokio::spawn(asynchronous::<S>(n)).await.expect("the task does not panic") },
+    )
+}
+
+async fn asynchronous<S: Deadlines>(n: u64) -> Sample {
+    let server = S::start().await;
+    for _ in 0..n / 10 {
+        S::call_async(&server, 1).await;
+    }
+    let meter = Meter::start();
+    for _ in 0..n {
+        S::call_async(&server, 1).await;
+    }
+    meter.stop(n)
+}
+
 /// Four callers, one server.
 pub(crate) fn call_4<S: Calls>(how: Conditions) -> Sample {
     callers::<S>(how, 4)

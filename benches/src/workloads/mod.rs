@@ -8,7 +8,9 @@ mod reads;
 
 pub(crate) use faults::{crash, crash_nobt, mass_restart};
 pub(crate) use lifecycle::{churn, idle_1m, spawn};
-pub(crate) use messages::{call, call_4, call_5s, call_16, cast_1p, cast_4p, monitor, ring};
+pub(crate) use messages::{
+    call, call_4, call_5s, call_16, call_async, call_task, cast_1p, cast_4p, monitor, ring,
+};
 pub(crate) use names::{registry_lookup, via_call};
 pub(crate) use reads::{read, read1_1us, read2_1us, read2_empty};
 
@@ -67,6 +69,8 @@ pub(crate) const ALL: &[Workload] = &[
     ),
     row("call", "one caller, one idle server, no deadline", Some(("call_seq", "value"))),
     row("call_5s", "the same with a deadline of 5 s", Some(("call_seq", "value"))),
+    row("call_async", "as call_5s, the handler an async fn that is ready", Some(("call_seq", "value"))),
+    row("call_task", "as call_async, the caller a plain task", Some(("call_seq", "value"))),
     row("call_4", "4 callers, one server", None),
     row("call_16", "16 callers, one server", Some(("call_16", "value"))),
     row("read", "one reader, empty body", None),

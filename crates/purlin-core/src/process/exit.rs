@@ -36,6 +36,7 @@ pub(crate) fn finish(proc: &Proc, reason: ExitReason) -> Option<ProcRef> {
     if proc.has(TIMERS) {
         proc.node.rt().timers.cancel_all(proc.pid());
     }
+    proc.node.rt().telling(true);
     let (outer, bound) = proc.mailbox.close(&proc.word);
     // SAFETY: we hold RUN.
     let inner = proc.runner.with_mut(|r| unsafe { std::mem::take(&mut (*r).inner) });
@@ -49,6 +50,7 @@ pub(crate) fn finish(proc: &Proc, reason: ExitReason) -> Option<ProcRef> {
     let kept = proc.node.remove(proc.pid());
     // SAFETY: we hold RUN.
     unsafe { (proc.table.ended)(proc, &reason) };
+    proc.node.rt().telling(false);
     let _ = proc.word.end(0, DEAD);
     kept
 }

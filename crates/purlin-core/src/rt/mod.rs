@@ -73,6 +73,11 @@ impl Rt {
         self.sched.schedule(proc);
     }
 
+    /// The running activation tells others of its process's end; see [`Sched::telling`].
+    pub(crate) fn telling(&self, on: bool) {
+        self.sched.telling(on);
+    }
+
     /// The seats of readers; see `process::seat`.
     pub(crate) fn seats(&self) -> impl Iterator<Item = &crate::process::seat::Seat> {
         self.sched.seats()

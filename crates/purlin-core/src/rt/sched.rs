@@ -53,6 +53,8 @@ pub(crate) struct Worker {
     pub(crate) record: Record,
     /// Whom this executor's thread is reading.
     seat: Seat,
+    /// A process is ending here and telling those concerned; see [`Sched::telling`]. This executor's alone.
+    telling: AtomicBool,
     /// End of the present slice, in nanoseconds of the node's clock; written by this executor only.
     slice_end: AtomicU64,
 }
@@ -97,6 +99,7 @@ impl Sched {
                     waker: Mutex::new(None),
                     record: Record::default(),
                     seat: Seat::default(),
+                    telling: AtomicBool::new(false),
                     slice_end: AtomicU64::new(0),
                 })
                 .collect(),
@@ -147,13 +150,22 @@ impl Sched {
         if let Some(worker) = self.here() {
             // SAFETY: `here` returned the executor of this very thread: we are the ring's only producer.
             if unsafe { worker.ring.push(proc.ptr().cast()) }.is_ok() {
-                if self.workers.len() > 1 && worker.ring.len() > 1 {
+                let enough = if worker.telling.load(Ordering::Relaxed) { 2 } else { 1 };
+                if self.workers.len() > 1 && worker.ring.len() > enough {
                     self.wake_one();
                 }
                 return;
             }
         }
         self.inject(proc.ptr());
+    }
+
+    /// A process that ends tells its supervisor, which restarts it in a microsecond or two, and its last caller. Another thread would wake
+    /// up later than that for the second of them, and its wake-up costs this one a system call.
+    pub(crate) fn telling(&self, on: bool) {
+        if let Some(worker) = self.here() {
+            worker.telling.store(on, Ordering::Relaxed);
+        }
     }
 
     #[cold]
