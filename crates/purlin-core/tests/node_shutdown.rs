@@ -260,3 +260,19 @@ fn a_call_that_is_dropped_leaves_its_work_to_the_next_one() {
         assert_eq!(node.stats().processes, 0);
     });
 }
+
+#[test]
+fn a_process_spawned_from_outside_while_the_node_stops_is_killed_and_does_not_hold_it_up() {
+    outside(SIMULATED, async |node| {
+        let log = Log::default();
+        Lab::start(stubborn("killed", &log)).await.unwrap();
+        let begin = node.now();
+        let late = async {
+            node.stopping().await;
+            let late = process::spawn(async |_: Mailbox<()>| std::future::pending().await);
+            assert_eq!(late.wait().await, ExitReason::Killed);
+            assert!(node.now() - begin < secs(10), "not only when the grace is over");
+        };
+        tokio::join!(node.shutdown_within(secs(10)), late);
+    });
+}

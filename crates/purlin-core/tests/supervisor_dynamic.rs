@@ -224,6 +224,8 @@ fn s59_a_restart_that_is_ignored_forgets_the_child_and_one_that_fails_is_tried_a
                 event.metadata.reason("reason").unwrap()
             )
         });
+        let started =
+            watch(events::SUPERVISOR_CHILD_START, |event| event.metadata.str("child_id").unwrap().to_owned());
         let sup = dynamic().await;
         let plan = Plan::new("a", &journal).script([None, Some(Init::Fail("one")), None, Some(Init::Ignore)]);
         let child = sup.start_child(plan.child()).await.unwrap();
@@ -236,6 +238,7 @@ fn s59_a_restart_that_is_ignored_forgets_the_child_and_one_that_fails_is_tried_a
             ["child_terminated Worker: boom", "start_error Worker: one", "child_terminated Worker: boom"];
         assert_eq!(reports.all(), texts(reported));
         assert_eq!(told.all(), texts(["Worker boom", "Worker boom"]));
+        assert_eq!(started.all(), texts(["Worker"]), "the same name in every event");
     });
 }
 

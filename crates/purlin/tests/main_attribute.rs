@@ -26,6 +26,20 @@ impl Speaker {
     }
 }
 
+struct Fragile;
+
+#[gen_server]
+impl Fragile {
+    fn init() -> Self {
+        Fragile
+    }
+
+    #[cast]
+    fn fail(&mut self) {
+        panic!("as meant");
+    }
+}
+
 #[purlin::main]
 async fn returns() -> Result<()> {
     Speaker::start("speaker").await?;
@@ -109,6 +123,16 @@ async fn tells_a_stop_from_a_failure() -> ExitCode {
     ExitCode::from(4)
 }
 
+/// Nobody listens to `tracing`.
+#[purlin::main]
+async fn fails_without_a_subscriber() {
+    let top =
+        Supervisor::one_for_one().max_restarts(0, secs(5)).child(Fragile::child_spec(()).name("fragile"));
+    let top = top.start_link().await.unwrap();
+    Fragile::named("fragile").fail();
+    top.wait().await;
+}
+
 #[purlin::main]
 async fn hears_that_it_is_stopping() -> ExitCode {
     let speaker = Speaker::start("speaker").await.unwrap();
@@ -149,6 +173,7 @@ fn program() {
         "sees_its_servers_end" => sees_its_servers_end(),
         "does_not_stop" => does_not_stop(),
         "tells_a_stop_from_a_failure" => tells_a_stop_from_a_failure(),
+        "fails_without_a_subscriber" => fails_without_a_subscriber(),
         "hears_that_it_is_stopping" => hears_that_it_is_stopping(),
         "blocks_its_only_worker" => blocks_its_only_worker(),
         other => panic!("there is no program {other}"),
@@ -298,4 +323,19 @@ fn a_second_signal_ends_a_program_whose_threads_are_all_blocked() {
     signal(&child, "TERM");
     let (_, code) = rest(reader, &mut child);
     assert_eq!(code, Some(143));
+}
+
+#[test]
+fn without_a_subscriber_stderr_tells_of_crashes_and_of_supervisors_that_give_up() {
+    let (text, status) = output(start("fails_without_a_subscriber"));
+    let line = |begin: &str| {
+        text.lines().find(|line| line.starts_with(begin)).unwrap_or_else(|| panic!("no {begin}: {text}"))
+    };
+    let crash = line("purlin: process <0.");
+    for part in ["Fragile", "fragile", "crashed", "as meant", "main_attribute.rs", "last message fail"] {
+        assert!(crash.to_lowercase().contains(&part.to_lowercase()), "no {part}: {crash}");
+    }
+    let end = line("purlin: supervisor <0.");
+    assert!(end.contains("more than 0 restarts within 5s") && end.contains("fragile"), "{end}");
+    assert_eq!(status, Some(0));
 }

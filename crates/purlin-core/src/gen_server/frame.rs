@@ -69,6 +69,10 @@ pub(crate) trait Frame: Send {
     fn give_up(self: Pin<&mut Self>, marks: *mut Marks);
 }
 
+/// How to treat a buffer whose frame's type is known to its maker only.
+///
+/// # Safety
+/// Each function is given a buffer that holds a frame of the type that the table was made for, pinned there; `drop` is called once, and last.
 struct FrameTable {
     layout: Layout,
     poll: unsafe fn(NonNull<u8>, &mut Context<'_>, *mut Marks) -> Poll<()>,

@@ -251,6 +251,8 @@ fn settle(flow: Flow<()>, marks: &mut Marks) {
     }
 }
 
+/// # Safety
+/// The caller holds RUN of a server `S`, no handler is being polled, and the payload is the one that this function was stored with.
 unsafe fn handle_call<S: GenServer, M: CallFor<S, K>, K: 'static>(
     payload: *mut Payload,
     proc: &Proc,
@@ -264,6 +266,8 @@ unsafe fn handle_call<S: GenServer, M: CallFor<S, K>, K: 'static>(
     run_loop::run_frame::<S, _>(proc, frame, M::SYNC, cx);
 }
 
+/// # Safety
+/// The caller holds RUN of a server `S`, no handler is being polled, and the payload is the one that this function was stored with.
 unsafe fn handle_cast<S: GenServer, M: CastFor<S, K>, K: 'static>(
     payload: *mut Payload,
     proc: &Proc,
@@ -276,6 +280,8 @@ unsafe fn handle_cast<S: GenServer, M: CastFor<S, K>, K: 'static>(
     run_loop::run_frame::<S, _>(proc, PlainFrame(message.__run(state, own)), M::SYNC, cx);
 }
 
+/// # Safety
+/// The caller holds RUN of a server `S`, no handler is being polled, and the payload is the one that this function was stored with.
 unsafe fn handle_info<S: GenServer, M: InfoFor<S, K>, K: 'static>(
     payload: *mut Payload,
     proc: &Proc,
@@ -288,6 +294,8 @@ unsafe fn handle_info<S: GenServer, M: InfoFor<S, K>, K: 'static>(
     run_loop::run_frame::<S, _>(proc, PlainFrame(message.__run(state, own)), M::SYNC, cx);
 }
 
+/// # Safety
+/// The caller holds RUN of a server `S`, no handler is being polled, and the payload is the one that this function was stored with.
 unsafe fn handle_continue<S: GenServer, M: ContinueFor<S, K>, K: 'static>(
     payload: *mut Payload,
     proc: &Proc,

@@ -81,6 +81,10 @@ pub(super) enum Step {
     Finish(ExitReason),
 }
 
+/// One activation of a server.
+///
+/// # Safety
+/// The caller holds RUN of a process whose body is a server `S`; the function gives RUN up.
 pub(super) unsafe fn activate<S: GenServer>(proc: &Proc, old: u64, run: &RunCx<'_>) -> Option<ProcRef> {
     // SAFETY: the caller holds RUN. The waker is never dropped, and not used after this function.
     let waker = ManuallyDrop::new(unsafe { borrowed_waker(proc) });
