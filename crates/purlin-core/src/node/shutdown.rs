@@ -45,7 +45,7 @@ impl Node {
     /// in the log.
     ///
     /// What nobody answers for ends as well: once this is under way ([`is_stopping`](Self::is_stopping)), servers that no process starts are
-    /// refused with [`NodeStopping`](crate::StartError::NodeStopping).
+    /// refused with [`NodeStopping`](crate::StartError::NodeStopping), and other processes that no process spawns are killed at once.
     ///
     /// Must not be called from a process of the node: it would wait for itself.
     ///
