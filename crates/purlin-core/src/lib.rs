@@ -6,6 +6,7 @@
 
 pub(crate) mod call;
 pub mod gen_server;
+pub mod hash;
 pub(crate) mod mailbox;
 pub mod node;
 pub mod process;
@@ -39,6 +40,12 @@ pub use supervisor::{
 pub use timer::TimerRef;
 
 use std::time::Duration;
+
+/// What `purlin-test` drives simulated nodes with; it is no part of the interface.
+#[doc(hidden)]
+pub mod sim {
+    pub use crate::rt::sim::{Event, Faults, Scheduler, Settings, What, World};
+}
 
 /// `n` seconds.
 pub const fn secs(n: u64) -> Duration {

@@ -393,12 +393,14 @@ fn g78_what_waits_in_the_mailbox_is_dropped_and_pending_callers_get_the_reason()
         let server = lab().await;
         let home = me.pid();
         let (go, gone) = tokio::sync::oneshot::channel::<()>();
-        server.cast(cast_waiting(|_, cx| {
-            Box::pin(async {
+        server.cast(cast_waiting(move |_, cx| {
+            Box::pin(async move {
+                process::send(home, "busy");
                 gone.await.unwrap();
                 cx.stop(custom());
             })
         }));
+        assert_eq!(next::<&str>(&mut me).await, "busy");
         let log = Log::default();
         for _ in 0..4 {
             let server = server.clone();

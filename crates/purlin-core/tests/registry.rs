@@ -496,6 +496,15 @@ fn r49_r50_register_and_unregister_are_seen_by_everybody_when_they_return() {
             a.unregister(&registry, key("hello")).await.unwrap();
             let handle = registry.clone();
             assert!(b.run(move || handle.lookup("hello").unwrap().is_empty()).await);
+            // Before the process comes to its next await, too.
+            let handle = registry.clone();
+            let seen = a.run(move || {
+                handle.register(key("world"), n).unwrap();
+                let registered = handle.lookup("world").unwrap().len();
+                handle.unregister("world").unwrap();
+                (registered, handle.lookup("world").unwrap().len())
+            });
+            assert_eq!(seen.await, (1, 0));
         }
     });
 }

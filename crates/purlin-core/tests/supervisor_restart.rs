@@ -438,6 +438,8 @@ fn s68_escalation_climbs_the_tree_and_the_parent_restarts_the_branch_from_its_sp
         let inner = Ref::<Supervisor>::from_pid(branch).unwrap();
         end(pid_of(&inner, "x").await, boom()).await;
         process::wait(branch).await;
+        // Whoever hears of the branch's end need not be the last one to hear of it.
+        journal.wait("start y", 1).await;
         let again = Ref::<Supervisor>::from_pid(pid_of(&root, "inner").await).unwrap();
         assert_eq!(journal.all(), texts(["down x", "down z", "down y", "start x", "start y"]));
         assert_eq!(ids(&again).await, texts(["x", "y"]));

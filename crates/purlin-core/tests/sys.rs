@@ -87,13 +87,16 @@ fn sy3_g80_a_suspended_server_holds_messages_serves_requests_and_resumes_in_orde
         process::send(pid, Note("two"));
         let home = me.pid();
         let caller = server.clone();
+        // What was sent has arrived when a request that was sent behind it is answered.
+        sys::get_status(pid).await.unwrap();
         let (_, monitor) = process::spawn_monitor(async move |_: Mailbox<()>| {
-            process::send(home, caller.call(doing(|lab, _| lab.log.add("three".to_owned()))).await.is_ok());
+            let mut call = Box::pin(caller.call(doing(|lab, _| lab.log.add("three".to_owned()))));
+            assert!(poll_once(&mut call).await.is_none());
+            sys::get_status(pid).await.unwrap();
+            process::send(home, "called");
+            process::send(home, call.await.is_ok());
         });
-        // It has called when its wait is known.
-        while Node::current().stats().queued_calls == 0 {
-            process::yield_now().await;
-        }
+        assert_eq!(next::<&str>(&mut me).await, "called");
         process::exit(pid, ExitReason::Shutdown);
         for _ in 0..3 {
             assert!(sys::get_status(pid).await.unwrap().suspended);

@@ -151,14 +151,26 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// # }
 /// ```
-/// Plain, the test runs on a multi-thread runtime with two workers. With `sim` it runs on the simulated runtime, once for each seed: the
-/// seed decides which process runs next, time is virtual, and a failing seed is printed so that `PURLIN_SIM_SEED=0x..` can replay it.
-/// The argument of type `purlin_test::Sim` may be left out.
+/// # In real time
+/// On a multi-thread runtime with two workers. A test without arguments is plain code on the node, as `main` is. One that takes arguments is a
+/// *process*: it has a pid, can link, monitor and trap exits, and a crash of a process that it is linked with fails it. It takes any of
+///
+/// * `test: Test`: children that are stopped at the end, things to do at the end, logs, telemetry;
+/// * `mailbox: Mailbox<M>`: the mailbox of the test's process, for `assert_receive!` and its relatives.
+///
+/// # Simulated
+/// With `sim` the test runs once for each seed, always as a process, on the simulated runtime: the seed decides who runs next, which messages
+/// arrive first and every random number; time is virtual. A failing seed is printed with a command that runs it again, and with the story of
+/// its shortest schedule. Beside the other two it may take `sim: Sim`.
+///
+/// A test that is a process must leave nothing behind: processes, names or timers that are still there at its end fail it.
 ///
 /// # Options
 /// * `sim`: on the simulated runtime.
 /// * `seeds = 500`: how many seeds; 100 by default.
-/// * `worker_threads = 4`, for plain tests: threads of the runtime.
+/// * `with = settings`: a function from `Simulation` to `Simulation`, which chooses the scheduler and faults.
+/// * `allow_leaks`: processes, names and timers may be left at the end.
+/// * `worker_threads = 4`, in real time: threads of the runtime.
 /// * `crate = path`: where to find the crate `purlin_test`; `::purlin_test` otherwise.
 #[proc_macro_attribute]
 pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {

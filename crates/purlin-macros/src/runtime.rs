@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Error, ItemFn, Path, Result};
+use syn::{Error, FnArg, ItemFn, PathArguments, Result, Type};
 
 use crate::options;
 
@@ -46,52 +46,120 @@ pub(crate) fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 pub(crate) fn test(options: TokenStream, item: TokenStream) -> TokenStream {
     expand(item, |function| {
         let mut krate = options::default_path("purlin_test");
-        let (mut sim, mut seeds, mut workers) = (false, None, None);
+        let (mut sim, mut seeds, mut workers, mut with, mut leaks) = (false, None, None, None, false);
         for entry in options::parse(options)? {
             match entry.name.to_string().as_str() {
                 "sim" => sim = entry.flag()?,
                 "seeds" => seeds = Some((entry.number()?, entry.name.span())),
+                "with" => with = Some((entry.path("rough")?, entry.name.span())),
+                "allow_leaks" => leaks = entry.flag()?,
                 "worker_threads" => workers = Some((entry.number()?, entry.name.span())),
                 "crate" => krate = entry.path("::purlin_test")?,
-                _ => return Err(entry.unknown("`sim`, `seeds`, `worker_threads` and `crate`")),
+                _ => {
+                    return Err(
+                        entry.unknown("`sim`, `seeds`, `with`, `allow_leaks`, `worker_threads` and `crate`")
+                    );
+                },
             }
         }
-        if let Some((_, span)) = seeds.filter(|_| !sim) {
+        let simulated_only = seeds.as_ref().map(|(_, span)| *span).or(with.as_ref().map(|(_, span)| *span));
+        if let Some(span) = simulated_only.filter(|_| !sim) {
             return Err(Error::new(
                 span,
-                "seeds are for the simulated runtime: write `#[purlin::test(sim, seeds = ..)]`",
+                "this is for the simulated runtime: write `#[purlin::test(sim, seeds = ..)]`",
             ));
         }
         if let Some((_, span)) = workers.filter(|_| sim) {
             return Err(Error::new(span, "the simulated runtime has one thread"));
         }
-        let inputs = &function.sig.inputs;
-        if let Some(input) = inputs.iter().nth(usize::from(sim)) {
-            let message = if sim {
-                "a simulated test takes `sim: Sim` and nothing else"
-            } else {
-                "a test takes no arguments"
-            };
-            return Err(Error::new_spanned(input, message));
-        }
+        let arguments = Arguments::read(function, sim)?;
         let ident = &function.sig.ident;
-        let mut output = TokenStream::new();
         let name = quote!(::core::concat!(::core::module_path!(), "::", ::core::stringify!(#ident)));
+        let mut output = TokenStream::new();
+        let (given, messages) = (&arguments.given, &arguments.messages);
+        let allow = leaks.then(|| quote!(__test.allow_leaks();));
         let call = if sim {
-            let seeds = seeds.map_or_else(|| default_seeds(&krate), |(seeds, _)| quote!(#seeds));
-            let body = if inputs.is_empty() { quote!(|_| #ident()) } else { quote!(#ident) };
-            quote!(#krate::__private::run_sim(#name, #seeds, #body))
+            let seeds = match seeds {
+                Some((seeds, _)) => quote!(::core::option::Option::Some(#seeds)),
+                None => quote!(::core::option::Option::None),
+            };
+            let with = with.map_or_else(|| quote!(|simulation| simulation), |(with, _)| quote!(#with));
+            quote!(#krate::__private::run_sim(#name, #seeds, #with,
+            |__sim, __test, __mailbox: #krate::__private::Mailbox<#messages>| {
+                #allow
+                #ident(#(#given),*)
+            }))
         } else {
             let workers = workers.map_or(2, |(workers, _)| workers);
-            output = function.sig.output.to_token_stream();
-            quote!(#krate::__private::run_real(#name, #workers, #ident()))
+            if given.is_empty() {
+                output = function.sig.output.to_token_stream();
+                quote!(#krate::__private::run_plain(#name, #workers, #ident()))
+            } else {
+                quote!(#krate::__private::run_process(#name, #workers,
+                |__test, __mailbox: #krate::__private::Mailbox<#messages>| {
+                    #allow
+                    #ident(#(#given),*)
+                }))
+            }
         };
         Ok((output, quote!(#[::core::prelude::v1::test]), call))
     })
 }
 
-fn default_seeds(krate: &Path) -> TokenStream {
-    quote!(#krate::__private::DEFAULT_SEEDS)
+/// What a test takes, told by the names of the types.
+struct Arguments {
+    /// The variables to call the function with, in its order.
+    given: Vec<TokenStream>,
+    /// The type of the messages of its mailbox.
+    messages: TokenStream,
+}
+
+impl Arguments {
+    fn read(function: &ItemFn, sim: bool) -> Result<Arguments> {
+        let mut arguments = Arguments { given: Vec::new(), messages: quote!(()) };
+        let mut seen = Vec::new();
+        for input in &function.sig.inputs {
+            let known = match input {
+                FnArg::Typed(argument) => match &*argument.ty {
+                    Type::Path(path) => path.path.segments.last(),
+                    _ => None,
+                },
+                FnArg::Receiver(_) => None,
+            };
+            let kind = known.map(|segment| segment.ident.to_string()).unwrap_or_default();
+            let given = match kind.as_str() {
+                "Sim" if sim => quote!(__sim),
+                "Test" => quote!(__test),
+                "Mailbox" => {
+                    if let Some(PathArguments::AngleBracketed(generic)) =
+                        known.map(|segment| &segment.arguments)
+                        && let Some(messages) = generic.args.first()
+                    {
+                        arguments.messages = messages.to_token_stream();
+                    }
+                    quote!(__mailbox)
+                },
+                "Sim" => {
+                    let message = "only a simulated test takes a `Sim`: write `#[purlin::test(sim)]`";
+                    return Err(Error::new_spanned(input, message));
+                },
+                _ => {
+                    let message = if sim {
+                        "a simulated test takes `sim: Sim`, `test: Test`, `mailbox: Mailbox<M>`, or some of them"
+                    } else {
+                        "a test takes `test: Test`, `mailbox: Mailbox<M>`, both, or nothing"
+                    };
+                    return Err(Error::new_spanned(input, message));
+                },
+            };
+            if seen.contains(&kind) {
+                return Err(Error::new_spanned(input, format!("a test takes one `{kind}`")));
+            }
+            seen.push(kind);
+            arguments.given.push(given);
+        }
+        Ok(arguments)
+    }
 }
 
 /// Puts the function into one of the same name, which calls it: `build` says what the outer one returns, its attributes, and its body. The

@@ -59,16 +59,41 @@
 //! sockets panic there, so that it is noticed.
 #![forbid(unsafe_code)]
 
+mod capture;
+mod explore;
+mod harness;
+mod leaks;
+pub mod logs;
+mod outcome;
 mod real;
+pub mod receive;
+mod schedule;
 mod seeds;
+mod shrink;
 mod sim;
+mod story;
+pub mod supervised;
+pub mod telemetry;
+pub mod test;
+mod waiting;
 
-pub use sim::Sim;
+pub use logs::{LogEntry, Logs, LogsEntered};
+pub use outcome::Outcome;
+pub use purlin_core::sim::Scheduler;
+pub use receive::assert_receive_timeout;
+pub use sim::{Sim, Simulation};
+pub use supervised::{NotSupervised, StartSupervised, StartSupervisedError, SupervisedChild};
+pub use telemetry::{TelemetryEvent, TelemetryEvents};
+pub use test::Test;
+pub use tracing::Level;
+pub use tracing::level_filters::LevelFilter;
 
 /// What `#[purlin::test]` expands to uses this; it is no part of the interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::real::run_real;
-    pub use crate::seeds::DEFAULT_SEEDS;
+    pub use crate::harness::{Ended, example, run};
+    pub use crate::real::{run_plain, run_process};
+    pub use crate::receive::support as receive;
     pub use crate::sim::run_sim;
+    pub use purlin_core::Mailbox;
 }

@@ -1,22 +1,31 @@
 //! Which seeds a simulated test runs with.
 
 use std::env;
+use std::path::PathBuf;
 
 /// How many seeds a test has that does not say.
-#[doc(hidden)]
-pub const DEFAULT_SEEDS: usize = 100;
+pub(crate) const DEFAULT_SEEDS: usize = 100;
 
 /// The variable that holds the one seed to run with.
 pub(crate) const ONE: &str = "PURLIN_SIM_SEED";
+/// The variable that holds the file of a recorded schedule to run.
+pub(crate) const FILE: &str = "PURLIN_SIM_REPLAY";
 /// The variable that holds how many seeds to run with.
 const HOW_MANY: &str = "PURLIN_SIM_SEEDS";
 
-/// The seeds of a test: those of its name, which are the same in every run, unless the environment says otherwise.
+/// The seeds of a test: those of its name, which are the same in every run, unless the environment says otherwise; and whether it says one seed.
 ///
 /// # Panics
 /// When the environment says something that is no number.
-pub(crate) fn of(test: &str, count: usize) -> Vec<u64> {
-    choose(test, count, env::var(ONE).ok(), env::var(HOW_MANY).ok())
+pub(crate) fn of(test: &str, count: usize) -> (Vec<u64>, bool) {
+    let one = env::var(ONE).ok();
+    let chosen = one.is_some();
+    (choose(test, count, one, env::var(HOW_MANY).ok()), chosen)
+}
+
+/// The recorded schedule that the environment wants to be run.
+pub(crate) fn replay() -> Option<PathBuf> {
+    env::var_os(FILE).map(PathBuf::from)
 }
 
 fn choose(test: &str, count: usize, one: Option<String>, how_many: Option<String>) -> Vec<u64> {
@@ -35,7 +44,7 @@ fn choose(test: &str, count: usize, one: Option<String>, how_many: Option<String
     (0..count as u64).map(|index| mix(base.wrapping_add(index))).collect()
 }
 
-fn parse(text: &str) -> Option<u64> {
+pub(crate) fn parse(text: &str) -> Option<u64> {
     let text = text.trim();
     match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) => u64::from_str_radix(digits, 16).ok(),

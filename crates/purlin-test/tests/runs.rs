@@ -1,13 +1,13 @@
 //! Proves that tests run on nodes of their own, in real and in virtual time, and that a failing seed is told.
 
+use std::collections::BTreeSet;
 use std::panic::catch_unwind;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use purlin::prelude::*;
-use purlin_test::__private::{run_real, run_sim};
-use purlin_test::Sim;
+use purlin_test::__private::run_plain;
+use purlin_test::{Sim, Simulation, Test, assert_receive};
 
 #[purlin::test]
 async fn a_test_has_a_node_that_carries_its_name() {
@@ -41,68 +41,90 @@ async fn a_virtual_hour_takes_no_time(sim: Sim) {
     assert!(begun.elapsed() < Duration::from_secs(600));
 }
 
-/// Two processes write their names down; the first one counts.
-async fn race() -> &'static str {
-    let board = Arc::new(Mutex::new(Vec::new()));
-    let runners = ["hare", "tortoise"].map(|name| {
-        let board = board.clone();
-        process::spawn(async move |_: Mailbox<()>| board.lock().unwrap().push(name))
+#[purlin::test]
+async fn a_test_with_arguments_is_a_process(t: Test, mut mailbox: Mailbox<u8>) {
+    assert_eq!(process::self_pid(), Some(mailbox.pid()));
+    assert_eq!(t.node().name(), Node::current().name());
+    mailbox.address().send(7);
+    assert_receive!(mailbox, 7);
+}
+
+#[purlin::test(sim, seeds = 20)]
+async fn arguments_come_in_any_order(mut mailbox: Mailbox<u8>, sim: Sim, t: Test) {
+    assert_eq!(process::self_pid(), Some(mailbox.pid()));
+    assert_eq!(t.node().name(), sim.node().name());
+    mailbox.address().send(7);
+    assert_receive!(mailbox, 7);
+}
+
+#[purlin::test]
+#[should_panic(expected = "on purpose")]
+async fn a_crash_of_a_linked_process_fails_the_test(mut mailbox: Mailbox<()>) {
+    process::spawn_link(async |_: Mailbox<()>| panic!("on purpose"));
+    mailbox.receive().await;
+}
+
+#[purlin::test]
+#[should_panic(expected = "no luck")]
+async fn a_returned_error_fails_a_test_that_is_a_process(_t: Test) -> Result<()> {
+    Err("no luck".into())
+}
+
+#[purlin::test]
+#[should_panic(expected = "left behind")]
+async fn a_leak_fails_a_test_that_is_a_process(_t: Test) {
+    process::spawn(async |mut mailbox: Mailbox<()>| {
+        process::set_label("left behind");
+        mailbox.receive().await;
     });
-    for runner in runners {
-        process::wait(runner.pid()).await;
-    }
-    board.lock().unwrap()[0]
+}
+
+#[purlin::test(sim, seeds = 5)]
+#[should_panic(expected = "the fourth")]
+async fn a_simulated_failure_keeps_its_message(sim: Sim) {
+    assert!(sim.seed() == 0, "the fourth");
+}
+
+fn twice(simulation: Simulation) -> Simulation {
+    simulation.seeds(2).kill_random(0.5)
+}
+
+#[purlin::test(sim, seeds = 500, with = twice)]
+async fn settings_may_come_from_a_function(sim: Sim) {
+    let victim = process::spawn(async |mut mailbox: Mailbox<()>| mailbox.receive().await);
+    let other = process::spawn(async |_: Mailbox<()>| {
+        loop {
+            process::yield_now().await
+        }
+    });
+    assert_eq!(other.wait().await, ExitReason::Killed);
+    sim.spare(victim.pid());
+    process::exit(victim.pid(), ExitReason::Kill);
+    victim.wait().await;
 }
 
 #[test]
-fn every_seed_repeats_its_run_and_seeds_differ() {
-    let results = || {
-        let results = Mutex::new(Vec::new());
-        let log = &results;
-        run_sim("race", 50, |sim| async move {
-            let winner = race().await;
-            log.lock().unwrap().push((sim.seed(), winner));
-        });
-        results.into_inner().unwrap()
-    };
-    let first = results();
-    assert_eq!(first.len(), 50);
-    assert_eq!(first, results());
-    for name in ["hare", "tortoise"] {
-        assert!(first.iter().any(|(_, winner)| *winner == name), "the {name} never comes first");
-    }
-}
-
-#[test]
-fn a_failing_run_is_the_last_one() {
-    let runs = AtomicUsize::new(0);
+fn a_failing_run_is_the_last_seed() {
+    static SEEDS: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
     let run = || {
-        run_sim("fails", 10, |_| async {
-            assert!(runs.fetch_add(1, Ordering::Relaxed) < 3, "the fourth run fails");
+        Sim::new().seeds(10).run(async |sim| {
+            let mut seeds = SEEDS.lock().unwrap();
+            seeds.insert(sim.seed());
+            let count = seeds.len();
+            drop(seeds);
+            assert!(count < 4, "the fourth seed fails");
         });
     };
-    assert!(catch_unwind(std::panic::AssertUnwindSafe(run)).is_err());
-    assert_eq!(runs.into_inner(), 4);
-}
-
-#[test]
-fn a_returned_error_fails_the_test_like_a_panic() {
-    let outcome = catch_unwind(|| run_sim("errs", 10, |_| async { Err::<(), _>("no") }));
-    assert_eq!(outcome.unwrap_err().downcast_ref::<&str>(), Some(&"the test returned an error"));
-}
-
-#[test]
-fn a_run_that_waits_for_nothing_fails_at_once() {
-    let outcome = catch_unwind(|| run_sim("stuck", 1, |_| std::future::pending::<()>()));
-    let text = *outcome.unwrap_err().downcast::<&str>().unwrap();
-    assert!(text.starts_with("the test waits for something that never happens"));
+    let panic = catch_unwind(run).unwrap_err();
+    assert_eq!(panic.downcast_ref::<String>().map(String::as_str), Some("the fourth seed fails"));
+    assert_eq!(SEEDS.lock().unwrap().len(), 4);
 }
 
 #[test]
 fn the_node_is_stopped_after_a_panic_too() {
     let seen = Mutex::new(None);
     let run = || {
-        run_real("panics", 2, async {
+        run_plain("panics", 2, async {
             *seen.lock().unwrap() = Some(Node::current());
             process::spawn(async |mut mailbox: Mailbox<()>| mailbox.receive().await);
             panic!("half-way");

@@ -89,6 +89,29 @@ pub use purlin_macros::{gen_server, main, test};
 /// ```
 pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
+/// Waits for the first of several futures, and drops the others: [`tokio::select!`](https://docs.rs/tokio/latest/tokio/macro.select.html) with
+/// the branches polled in the order in which they are written.
+///
+/// Tokio's own picks the branch to poll first by random numbers of its own, which no seed decides: a simulated test that uses it cannot be repeated.
+/// Put what must not be starved (a stop, a deadline) first, and what is always ready last.
+///
+/// ```
+/// # purlin_test::Sim::new().seeds(3).run_with(async |_, mut mailbox: purlin::Mailbox<u8>| {
+/// use purlin::prelude::*;
+/// let news = purlin::select! {
+///     n = mailbox.receive() => Some(n),
+///     () = process::sleep(secs(1)) => None,
+/// };
+/// assert_eq!(news, None);
+/// # });
+/// ```
+#[macro_export]
+macro_rules! select {
+    ($($branches:tt)*) => {
+        $crate::__private::tokio::select! { biased; $($branches)* }
+    };
+}
+
 /// What most files need: `use purlin::prelude::*;`.
 pub mod prelude {
     #[doc(inline)]
@@ -116,6 +139,8 @@ pub mod __private {
     pub use core::unreachable;
     pub use std::process::ExitCode;
     pub use std::string::String;
+
+    pub use tokio;
 
     pub use purlin_core::ExitReason;
     pub use purlin_core::gen_server::{

@@ -230,7 +230,7 @@ async fn what_init_returns_decides_over_the_start() -> Result<()> {
     Ok(())
 }
 
-#[purlin::test(sim, seeds = 5)]
+#[purlin::test(sim, seeds = 5, allow_leaks)]
 async fn an_init_that_takes_too_long_is_killed_and_leaves_nothing() {
     let started = Clerk::start("forget").name("slow").timeout(secs(1)).await;
     assert_eq!(started.unwrap_err(), StartError::Timeout);
@@ -362,7 +362,7 @@ async fn links_of_a_server_end_it_or_tell_it() -> Result<()> {
     Ok(())
 }
 
-#[purlin::test(sim, seeds = 5)]
+#[purlin::test(sim, seeds = 5, allow_leaks)]
 async fn an_idle_server_is_told_by_its_timeout() -> Result<()> {
     let clerk = Clerk::start("well").await?;
     clerk.cast(Rest(secs(10)));

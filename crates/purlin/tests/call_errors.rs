@@ -57,7 +57,7 @@ impl Fool {
     }
 }
 
-#[purlin::test(sim, seeds = 5)]
+#[purlin::test(sim, seeds = 5, allow_leaks)]
 async fn a_timeout_tells_what_the_caller_waited_for() -> Result<()> {
     let fool = Fool::start(()).name("fool").await?;
     let error = fool.wait_for_ever().await.unwrap_err();

@@ -253,7 +253,7 @@ async fn a_failing_call_is_named_like_its_method_and_placed_where_it_is_written(
     Ok(())
 }
 
-#[purlin::test(sim, seeds = 20)]
+#[purlin::test(sim, seeds = 20, allow_leaks)]
 async fn every_kind_of_info_arrives_typed_and_untyped() -> Result<()> {
     let counter = Counter::start(1).await?;
     counter.tick_soon().await?;
@@ -272,7 +272,7 @@ async fn every_kind_of_info_arrives_typed_and_untyped() -> Result<()> {
     Ok(())
 }
 
-#[purlin::test(sim, seeds = 20)]
+#[purlin::test(sim, seeds = 20, allow_leaks)]
 async fn exits_arrive_in_a_server_that_traps_them() -> Result<()> {
     let counter = Counter::start(1).await?;
     counter.trap().await?;

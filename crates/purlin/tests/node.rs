@@ -139,7 +139,8 @@ async fn a_shutdown_ends_every_process_and_kills_those_that_take_too_long(sim: S
             (idle(), stubborn)
         })
         .await;
-    until(|| told.try_recv().is_ok()).await;
+    let told = std::sync::Mutex::new(told);
+    until(|| told.lock().unwrap().try_recv().is_ok()).await;
     assert!(!node.is_stopping());
     let heard = async {
         node.stopping().await;

@@ -1,13 +1,16 @@
-//! Proves that registries find processes by key, keep one or many entries, name servers, carry values, and forget whoever ends.
+//! Proves that registries find processes by key, keep one or many entries, name servers, carry values, lock keys, and forget whoever ends.
 #![forbid(unsafe_code)]
 
 mod common;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::mpsc::channel;
+use std::task::{Context, Poll, Waker};
 
 use common::{idle, in_process, until};
 use purlin::prelude::*;
-use purlin::registry::{AsKey, Entries, IntoIter, Key, RegistryName};
+use purlin::registry::{AsKey, Entries, IntoIter, Key, LockError, LockFuture, RegistryName};
 use purlin::{RegistryBuilder, RegistryServer};
 
 struct Room {
@@ -125,6 +128,105 @@ async fn a_duplicate_key_has_many_entries_in_the_order_of_registration() -> Resu
 
 fn not_unique() -> RegistryError {
     RegistryError::NotUnique { name: "topics".to_owned() }
+}
+
+#[derive(Clone, PartialEq, Debug)]
+enum Role {
+    Admin,
+    Guest { since: u32 },
+}
+
+#[purlin::test]
+async fn entries_are_chosen_by_what_is_in_them() -> Result<()> {
+    let rooms: Registry<String, Role> =
+        Registry::<String, Role>::duplicate("rooms").partitions(2).start().await?;
+    in_process(async move |mailbox: Mailbox<()>| {
+        let me = mailbox.pid();
+        for since in [1815, 1936] {
+            rooms.register("lobby".to_owned(), Role::Guest { since }).unwrap();
+        }
+        rooms.register("lobby".to_owned(), Role::Admin).unwrap();
+        rooms.register("cellar".to_owned(), Role::Admin).unwrap();
+        let old = |role: &Role| matches!(role, Role::Guest { since } if *since < 1900);
+        let found: Entries<Role> = rooms.match_values("lobby", old).unwrap();
+        assert_eq!(found, [(me, Role::Guest { since: 1815 })]);
+        assert_eq!((rooms.count_match("lobby", old), rooms.count_match("cellar", old)), (Ok(1), Ok(0)));
+        let mut told = rooms
+            .select(|room, pid, role| match (room.as_str(), role) {
+                (_, Role::Guest { since }) => Some((pid, format!("a guest since {since}"))),
+                ("lobby", Role::Admin) => None,
+                (room, Role::Admin) => Some((pid, format!("the admin of the {room}"))),
+            })
+            .unwrap();
+        told.sort();
+        let expected = ["a guest since 1815", "a guest since 1936", "the admin of the cellar"];
+        assert_eq!(told, expected.map(|what| (me, what.to_owned())));
+        assert_eq!(rooms.count_select(|room, pid, _| room == "lobby" && pid == me), Ok(3));
+        rooms.unregister_match("lobby", |role| *role != Role::Admin).unwrap();
+        assert_eq!(rooms.values("lobby", me), Ok(vec![Role::Admin]));
+        assert_eq!(rooms.keys(me), Ok(vec!["lobby".to_owned(), "cellar".to_owned()]));
+    })
+    .await;
+    Ok(())
+}
+
+/// One that all find although they come at the same time.
+async fn find_or_open(name: &str) -> Result<Pid> {
+    let open = async || match ROOMS.whereis(name)? {
+        Some(pid) => Ok(pid),
+        None => {
+            process::yield_now().await;
+            Ok(Room::start(()).name(ROOMS.via(name.to_owned())).await?.pid())
+        },
+    };
+    ROOMS.lock(name.to_owned(), open).await?
+}
+
+#[purlin::test]
+async fn under_a_lock_a_server_is_started_once() -> Result<()> {
+    Registry::<String>::unique("rooms").start().await?;
+    let (tell, told) = channel();
+    let callers: Vec<_> = (0..3)
+        .map(|_| {
+            let tell = tell.clone();
+            process::spawn(async move |_: Mailbox<()>| {
+                tell.send(find_or_open("lobby").await.unwrap()).unwrap()
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.wait().await;
+    }
+    let lobby = ROOMS.whereis("lobby")?.unwrap();
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), [lobby; 3]);
+    Ok(())
+}
+
+#[purlin::test]
+async fn a_lock_is_waited_for_with_a_limit_and_never_for_oneself() -> Result<()> {
+    let files = Registry::<&str>::unique("files").start().await?;
+    let mut held: LockFuture<'_, _, _, _, _, ()> = files.lock("a.txt", async || std::future::pending().await);
+    assert!(polled(&mut held).is_none());
+    let error: LockError = files.lock("a.txt", async || ()).timeout(millis(1)).await.unwrap_err();
+    assert!(error.is_timeout() && error.to_string().contains("a.txt"), "{error}");
+    assert!(format!("{held:?}").contains("held"));
+    let mut patient = files.lock("a.txt", async || 7).infinity();
+    assert!(polled(&mut patient).is_none());
+    drop(held);
+    assert_eq!(patient.await, Ok(7));
+    let inner = files.lock("a.txt", async || files.lock("a.txt", async || ()).await).await?;
+    assert!(matches!(inner, Err(LockError::Reentrant { key, .. }) if key.contains("a.txt")));
+    let missing = RegistryError::Unknown { name: "rooms".to_owned() };
+    assert_eq!(ROOMS.lock("lobby".to_owned(), async || ()).await, Err(LockError::from(missing)));
+    Ok(())
+}
+
+/// What a future is ready with at once.
+fn polled<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    match Pin::new(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
 }
 
 #[purlin::test]

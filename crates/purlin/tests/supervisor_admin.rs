@@ -169,7 +169,7 @@ async fn children_are_listed_youngest_first_also_for_one_who_knows_only_the_pid(
     Ok(())
 }
 
-#[purlin::test(sim, seeds = 5)]
+#[purlin::test(sim, seeds = 5, allow_leaks)]
 async fn a_child_whose_restart_fails_is_shown_as_restarting_and_cannot_be_deleted() -> Result<()> {
     // A start that takes its time: questions come in meanwhile, and are answered before the next attempt.
     let starts = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));

@@ -68,7 +68,7 @@ async fn an_interval_repeats_until_it_is_taken_off() {
     .await;
 }
 
-#[purlin::test(sim, seeds = 10)]
+#[purlin::test(sim, seeds = 10, allow_leaks)]
 async fn a_timer_goes_with_its_process_and_one_for_a_name_with_nobody() {
     let gone = idle();
     process::send_after(TimerTarget::Pid(gone.pid()), secs(1), ());
@@ -126,7 +126,7 @@ impl Metronome {
     }
 }
 
-#[purlin::test(sim, seeds = 10)]
+#[purlin::test(sim, seeds = 10, allow_leaks)]
 async fn a_servers_interval_runs_until_the_server_takes_it_off() -> Result<()> {
     let metronome = Metronome::start(secs(1)).await?;
     process::sleep(millis(3_500)).await;

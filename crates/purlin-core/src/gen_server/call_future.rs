@@ -19,6 +19,7 @@ use crate::process::cell::{Proc, ProcRef, Rejected};
 use crate::process::pid::Pid;
 use crate::process::report;
 use crate::process::run::packed;
+use crate::rt::sim;
 use crate::sync::Ordering;
 use crate::timer::Alarm;
 
@@ -157,6 +158,8 @@ impl<'a, S: GenServer, M, R: Send + 'static> CallFuture<'a, S, M, R> {
             },
         };
         let proc = waiting.proc.clone();
+        // What the server sent its caller before is there before the answer.
+        sim::answered_by(&proc);
         let result = outcome.map_err(|kind| self.error(kind, Some(&proc)));
         self.waiting = None;
         Poll::Ready(result)

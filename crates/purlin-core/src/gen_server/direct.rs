@@ -32,6 +32,7 @@ use crate::process::panic;
 use crate::process::run::{IN_A_ROW, packed};
 use crate::process::seat;
 use crate::process::word::{BUSY, HELD, WOKEN};
+use crate::rt::sim;
 use crate::sync::Ordering;
 use crate::telemetry::events;
 
@@ -82,19 +83,18 @@ fn admitted(proc: &Proc, t: &Tls) -> Gate {
         return Gate::No;
     }
     // The seed chooses the path of a simulated call.
-    if proc.has(SIMULATED) && lot(proc) {
-        return Gate::No;
+    if proc.has(SIMULATED) {
+        return match sim::before_call(proc) {
+            sim::Way::Direct => Gate::Entered,
+            sim::Way::Queued => Gate::No,
+            sim::Way::Yield => Gate::GiveWay,
+        };
     }
     if t.calls.get() + 1 >= IN_A_ROW {
         t.calls.set(0);
         return Gate::GiveWay;
     }
     Gate::Entered
-}
-
-#[cold]
-fn lot(proc: &Proc) -> bool {
-    proc.node.0.settings.call_path == CallPath::Adaptive && proc.node.random() & 1 == 0
 }
 
 /// Enters a server that is idle. One function without type parameters, so that it exists once and touches the thread's record once.
@@ -286,6 +286,7 @@ pub(crate) fn call<S: GenServer, M: CallFor<S, K>, K: 'static>(
 ) -> Attempt<M::Reply> {
     let caller = entered.caller();
     proc.note(message::call_table::<S, M, K>());
+    sim::calls(proc, caller, std::any::type_name::<M>);
     let outcome = if M::SYNC {
         sync::<S, M, K>(proc, message, caller)
     } else {
@@ -327,6 +328,7 @@ enum Ran<R> {
 #[inline]
 fn sync<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, message: M, caller: u64) -> Ran<M::Reply> {
     let result = panic::catch_counted(|| {
+        sim::enters(proc);
         // SAFETY: `enter` gave us RUN, and an idle server has its state.
         let (state, own) = unsafe { message::parts::<S>(proc) };
         let future = std::pin::pin!(message.__run(state, own));
@@ -369,6 +371,7 @@ where
     // SAFETY: the waker is never dropped; a clone of it, made by a future that waits, counts for itself.
     let waker = std::mem::ManuallyDrop::new(unsafe { crate::process::raw::borrowed_waker(proc) });
     let result = panic::catch_counted(|| {
+        sim::enters(proc);
         // SAFETY: the frame lies pinned in its buffer, which is ours.
         let future = unsafe { Pin::new_unchecked(&mut place.as_mut().future) };
         future.poll(&mut Context::from_waker(&waker))
@@ -404,6 +407,7 @@ pub(crate) fn read<S: GenServer, M: CallFor<S, K>, K: 'static>(
     message: M,
 ) -> Attempt<M::Reply> {
     let result = panic::catch_counted(|| {
+        sim::enters(proc);
         // SAFETY: readers share the state while the word counts them; `M: CallFor` by a read demands `S: Sync`.
         let body: *const Server<S> = unsafe { server::cell_of::<S>(proc) }.body.with(|b| b);
         // SAFETY: an idle server has its state, and nobody changes it or its context while readers are counted.

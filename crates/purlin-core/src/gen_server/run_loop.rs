@@ -26,7 +26,7 @@ use crate::process::run::{BUDGET, CLOCK_EVERY, RunCx};
 use crate::process::signal::{self, ParentExit};
 use crate::process::word::{BUSY, EXITING, QUEUED, SIGNAL, WOKEN};
 use crate::process::{panic, report};
-use crate::rt::sched;
+use crate::rt::{sched, sim};
 use crate::sync::Ordering;
 use crate::sys;
 use crate::sys::request::StopRequest;
@@ -40,7 +40,11 @@ pub(crate) fn run_frame<S: GenServer, F: Frame>(proc: &Proc, frame: F, sync: boo
     let marks = unsafe { message::marks::<S>(proc) };
     if sync {
         let mut frame = std::pin::pin!(frame);
-        match panic::catch_counted(|| frame.as_mut().poll(cx, marks)) {
+        let begin = || {
+            sim::enters(proc);
+            frame.as_mut().poll(cx, marks)
+        };
+        match panic::catch_counted(begin) {
             Ok(Poll::Ready(())) => {},
             Ok(Poll::Pending) => {
                 frame.as_mut().give_up(marks);
@@ -56,7 +60,11 @@ pub(crate) fn run_frame<S: GenServer, F: Frame>(proc: &Proc, frame: F, sync: boo
         return;
     }
     let mut frame = BoxFrame::new(frame);
-    match panic::catch_counted(|| frame.poll(cx, marks)) {
+    let begin = || {
+        sim::enters(proc);
+        frame.poll(cx, marks)
+    };
+    match panic::catch_counted(begin) {
         Ok(Poll::Ready(())) => drop_frame(frame),
         Ok(Poll::Pending) => {
             // SAFETY: under RUN.
@@ -91,6 +99,8 @@ pub(super) unsafe fn activate<S: GenServer>(proc: &Proc, old: u64, run: &RunCx<'
     let mut cx = Context::from_waker(&waker);
     let mut woken = old & (WOKEN | INIT_ONLY) != 0;
     let mut handled = 0u32;
+    // On a simulated node the scheduler is asked after every message.
+    let budget = if proc.has(SIMULATED) { 1 } else { BUDGET };
     // SAFETY: this table is for processes of server `S`.
     let body = unsafe { body::<S>(proc) };
     let runner = runner(proc);
@@ -131,9 +141,9 @@ pub(super) unsafe fn activate<S: GenServer>(proc: &Proc, old: u64, run: &RunCx<'
                 Step::Finish(reason) => return finish(proc, reason),
             }
         }
-        if handled >= BUDGET
+        if handled >= budget && (budget == BUDGET || sim::gives_way(proc))
             || (handled % CLOCK_EVERY == CLOCK_EVERY - 1
-                && !proc.has(SIMULATED)
+                && budget == BUDGET
                 && sched::slice_over(proc.node.now()))
         {
             return give_way(proc);
@@ -365,6 +375,7 @@ fn dispatch<S: GenServer>(
         return system::<S>(proc, envelope, cx, run);
     }
     run.handling(proc, envelope.table());
+    sim::handles(proc, envelope.table());
     let handled = proc.handled.load(Ordering::Relaxed).wrapping_add(1);
     proc.handled.store(handled, Ordering::Relaxed);
     // SAFETY: under RUN.

@@ -275,6 +275,7 @@ pub(super) unsafe fn init_done<S: GenServer>(proc: &Proc, body: *mut Server<S>) 
         (*body).phase = Phase::Running;
         proc.word.update(BUSY, if held_flags(proc) { HELD } else { 0 });
         if let Some(starter) = (*body).starter.take() {
+            crate::rt::sim::arrive_all(proc, None);
             drop(starter.send(Ok(())));
         }
     }
@@ -345,6 +346,7 @@ unsafe fn ended<S: GenServer>(proc: &Proc, reason: &ExitReason) {
         }
     }
     if let Some(starter) = starter {
+        crate::rt::sim::arrive_all(proc, None);
         drop(starter.send(Err(failure.unwrap_or_else(|| StartError::Failed(reason.clone())))));
     }
 }

@@ -223,6 +223,7 @@ impl<R> ReplyTo<R> {
             Meeting::Open => *meeting = Meeting::Answered(reply),
             Meeting::Waiting(replier) => {
                 drop(meeting);
+                crate::rt::sim::arrive_all_of_current();
                 crate::gen_server::message::give(replier, reply);
             },
             Meeting::Answered(_) | Meeting::Closed => {},

@@ -120,6 +120,11 @@ impl Mailbox {
         word.update(QUEUED | SIGNAL, 0) & SIGNAL != 0
     }
 
+    /// Has the process ended, or is it past reading its mailbox?
+    pub(crate) fn is_closed(&self) -> bool {
+        self.outer.lock().closed
+    }
+
     /// Frees the buffers of an idle mailbox.
     pub(crate) fn shrink(&self) {
         let mut outer = self.outer.lock();

@@ -8,6 +8,7 @@ use crate::node::{Counters, Node, NodeInner, Settings, current};
 use crate::process::table::Table;
 use crate::rt::random::Random;
 use crate::rt::sched::{Executor, Sched};
+use crate::rt::sim::{self, World};
 use crate::rt::{Clock, Rt, watchdog};
 use crate::sync::Mutex;
 use crate::telemetry::{self, Telemetry, events};
@@ -41,12 +42,12 @@ pub enum CallPath {
 /// # node.shutdown().await;
 /// # });
 /// ```
-#[derive(Debug)]
 #[must_use = "a node starts when `start` is called"]
 pub struct NodeBuilder {
     name: String,
     seed: Option<u64>,
     simulated: bool,
+    world: Option<Arc<World>>,
     backtraces: bool,
     call_path: CallPath,
     watchdog: bool,
@@ -60,6 +61,7 @@ impl Default for NodeBuilder {
             name: "nonode".to_owned(),
             seed: None,
             simulated: false,
+            world: None,
             backtraces: true,
             call_path: CallPath::Adaptive,
             watchdog: true,
@@ -85,11 +87,20 @@ impl NodeBuilder {
         self
     }
 
-    /// Drives the node by the simulated runtime: one executor that picks the next process at random from `seed`, and tokio's clock,
-    /// which a runtime built with `start_paused(true)` moves on by itself. `purlin-test` does all that for you.
+    /// Drives the node by the simulated runtime: one executor that picks the next process by `seed`, and tokio's clock, which a
+    /// `current_thread` runtime built with `start_paused(true)` moves on by itself. `purlin-test` does all that for you.
     pub fn simulated(mut self, seed: u64) -> Self {
         self.simulated = true;
         self.seed = Some(seed);
+        self
+    }
+
+    /// One of the nodes of a simulated run; for `purlin-test`.
+    #[doc(hidden)]
+    pub fn simulated_in(mut self, world: &Arc<World>) -> Self {
+        self.simulated = true;
+        self.seed = Some(world.seed_of_next_node());
+        self.world = Some(world.clone());
         self
     }
 
@@ -143,8 +154,12 @@ impl NodeBuilder {
                 "a node starts on a tokio runtime: call `Node::builder().start()` inside one, or use `#[purlin::main]`"
             );
         };
-        let executors =
-            if self.simulated { 0 } else { self.executors.unwrap_or_else(|| handle.metrics().num_workers()) };
+        let executors = self.executors.unwrap_or_else(|| handle.metrics().num_workers());
+        let world = self.simulated.then(|| {
+            self.world.unwrap_or_else(|| {
+                World::new(sim::Settings { seed: self.seed.unwrap_or(0), ..sim::Settings::default() })
+            })
+        });
         let clock = Clock::start(self.simulated);
         let watch = self.watchdog && !self.simulated;
         let index = current::next_index();
@@ -161,7 +176,7 @@ impl NodeBuilder {
                     stderr_reports: self.stderr_reports,
                 },
                 rt: Rt {
-                    sched: Sched::new(index, executors),
+                    sched: Sched::new(index, executors, world.clone()),
                     clock,
                     timers: Timers::new(),
                     random: self.seed.map_or_else(Random::from_entropy, Random::seeded),
@@ -184,6 +199,9 @@ impl NodeBuilder {
         });
         current::add(index, Arc::downgrade(&inner), handle.id());
         let node = Node(inner);
+        if let Some(world) = &world {
+            world.add(&node);
+        }
         let executors: Vec<_> =
             Executor::all(&node).into_iter().map(|executor| handle.spawn(executor)).collect();
         *node.0.executors.lock() = executors;

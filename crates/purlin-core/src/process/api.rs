@@ -551,7 +551,10 @@ pub fn registered() -> Vec<Arc<str>> {
 
 /// `false` from the moment the process must end, even if it has not got there yet.
 pub fn is_alive(pid: Pid) -> bool {
-    lookup(pid).is_some_and(|p| p.word.is_alive())
+    lookup(pid).is_some_and(|p| {
+        crate::rt::sim::looks_at(&p);
+        p.word.is_alive()
+    })
 }
 
 /// Every process of the current node, by slot. As in OTP one that is ending is among them until its pid is free, a moment after those who

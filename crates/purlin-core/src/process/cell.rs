@@ -100,6 +100,8 @@ pub(crate) const SIMULATED: u32 = 512;
 
 /// It has a tracing span, in `Extra`.
 pub(crate) const SPAN: u32 = 2048;
+/// It gave way to others of a simulated run, and has not gone on since.
+pub(crate) const GAVE_WAY: u32 = 4096;
 /// Its links and monitors are closed: it has ended. Changes under the lock of `relations` only.
 pub(crate) const CLOSED: u32 = 1024;
 
@@ -253,6 +255,18 @@ impl Proc {
     /// Puts an envelope into the mailbox and wakes the process if need be.
     #[inline]
     pub(crate) fn push(&self, envelope: Envelope) -> Result<(), Rejected> {
+        if self.has(SIMULATED) {
+            return match crate::rt::sim::send(self, envelope) {
+                Some(envelope) => self.push_now(envelope),
+                None => Ok(()),
+            };
+        }
+        self.push_now(envelope)
+    }
+
+    /// [`push`](Self::push) without the way there, which a message to a simulated process may have.
+    #[inline]
+    pub(crate) fn push_now(&self, envelope: Envelope) -> Result<(), Rejected> {
         match self.mailbox.push(envelope, &self.word, self.table.raw) {
             Push::Stored(duty) => {
                 self.perform(duty);

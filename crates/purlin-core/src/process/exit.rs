@@ -28,6 +28,7 @@ pub(crate) fn finish(proc: &Proc, reason: ExitReason) -> Option<ProcRef> {
     let reason = proc.mailbox.seal(reason);
     proc.word.update(0, EXITING);
     report::ended(proc, &reason);
+    crate::rt::sim::ends(proc, &reason);
     // SAFETY: we hold RUN, which lets no reader in, and this is the only place that discards.
     unsafe { (proc.table.discard)(proc) };
     if proc.has(OWNS) {

@@ -81,6 +81,7 @@ pub struct ProcessInfo {
 /// ```
 pub fn process_info(pid: Pid) -> Option<ProcessInfo> {
     let proc = current::by_index(pid.node_index())?.lookup(pid)?;
+    crate::rt::sim::looks_at(&proc);
     let word = proc.word.load();
     if word & EXITING != 0 {
         return None;

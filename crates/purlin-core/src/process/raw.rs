@@ -52,7 +52,7 @@ use std::time::Duration;
 use crate::RegisterError;
 use crate::mailbox::envelope::{Envelope, Kind};
 use crate::node::{Node, current};
-use crate::process::cell::{self, Cell, Proc, ProcRef, ProcTable, Rejected, SUSPENDED, TRAP};
+use crate::process::cell::{self, Cell, Proc, ProcRef, ProcTable, Rejected, SIMULATED, SUSPENDED, TRAP};
 use crate::process::exit::finish;
 use crate::process::exit_reason::ExitReason;
 use crate::process::panic;
@@ -63,6 +63,7 @@ use crate::process::spawn::{self, Options, Spawned};
 use crate::process::watch::FromDown;
 use crate::process::word::{EXITING, SIGNAL};
 use crate::process::{report, signal};
+use crate::rt::sim;
 use crate::timer::Alarm;
 
 /// A message of any type, for untyped mailboxes.
@@ -327,8 +328,10 @@ impl<M: Send + 'static> Mailbox<M> {
                 }
                 continue;
             }
+            let table = candidate.table();
             match pick(candidate) {
                 Ok(found) => {
+                    sim::handles(&self.proc, table);
                     self.count();
                     return Some(found);
                 },
@@ -353,6 +356,9 @@ impl<M: Send + 'static> Mailbox<M> {
 
     /// Is it time to give way?
     fn spent(&mut self) -> bool {
+        if self.proc.has(SIMULATED) {
+            return sim::gives_way(&self.proc);
+        }
         if self.taken < IN_A_ROW {
             return false;
         }
@@ -369,6 +375,15 @@ impl<M: Send + 'static> Mailbox<M> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        self.poll_now(cx, pick)
+    }
+
+    /// [`poll`](Self::poll) for one that need not give way.
+    fn poll_now<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        pick: &mut impl FnMut(Envelope) -> Result<R, Envelope>,
+    ) -> Poll<R> {
         if self.proc.word.load() & EXITING != 0 {
             return Poll::Pending;
         }
@@ -495,7 +510,7 @@ impl<M: Send + 'static> Mailbox<M> {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            match self.poll(cx, pick) {
+            match self.poll_now(cx, pick) {
                 Poll::Ready(found) => Poll::Ready(Some(found)),
                 Poll::Pending if self.proc.word.load() & EXITING != 0 => Poll::Pending,
                 // A loop that looks now and then must give way too.
@@ -530,6 +545,38 @@ impl<M: Send + 'static> Mailbox<M> {
     pub fn try_receive(&mut self) -> Option<M> {
         let mut pick = self.typed();
         self.look(&mut pick)
+    }
+
+    /// [`receive_map`](Self::receive_map) without waiting: the first of the messages that are here now that `pick` takes.
+    ///
+    /// A `pick` that takes none sees them all, in order, and leaves the mailbox as it was.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{Mailbox, process};
+    /// let p = process::spawn(async |mut mailbox: Mailbox<u8>| {
+    ///     for number in [1, 12, 2] {
+    ///         mailbox.address().send(number);
+    ///     }
+    ///     let mut sum = 0;
+    ///     mailbox.try_receive_map(|number| -> Result<(), u8> { sum += number; Err(number) });
+    ///     assert_eq!((sum, mailbox.len()), (15, 3));
+    ///     let large = |number: u8| if number > 10 { Ok(number) } else { Err(number) };
+    ///     assert_eq!(mailbox.try_receive_map(large), Some(12));
+    ///     assert_eq!(mailbox.try_receive_map(large), None);
+    /// });
+    /// assert!(p.wait().await.is_normal());
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
+    pub fn try_receive_map<R>(&mut self, mut pick: impl FnMut(M) -> Result<R, M>) -> Option<R>
+    where
+        M: Send,
+    {
+        self.look(&mut selecting(&mut pick))
     }
 
     /// The first message of type `T` in an untyped mailbox; the others stay.

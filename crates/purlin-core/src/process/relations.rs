@@ -294,7 +294,10 @@ pub(crate) fn close(proc: &Proc, reason: &ExitReason) {
                     signal::send(&watcher, Signal::Down { monitor, reason: reason.clone() });
                 }
             },
-            Watcher::Slot(replier) => drop(replier.send(reason.clone())),
+            Watcher::Slot(replier) => {
+                crate::rt::sim::arrive_all(proc, None);
+                drop(replier.send(reason.clone()));
+            },
         }
     }
     for (monitor, watch) in taken.watching.into_entries() {
@@ -354,7 +357,8 @@ pub(crate) fn send_through(owner: &ProcRef, id: u64, envelope: Envelope) -> Resu
                 }
             },
         }
-        Some(owner.push(envelope.take().expect("taken once")))
+        crate::rt::sim::arrive_all_of_current();
+        Some(owner.push_now(envelope.take().expect("taken once")))
     });
     if let Some(target) = ended.and_then(|watch| watch.pid).and_then(|pid| owner.node.lookup(pid)) {
         peek(&target, |r| r.watchers.remove(&id));

@@ -103,6 +103,7 @@ pub(crate) fn create<B>(
         _ => None,
     };
     report::open_span(&proc);
+    crate::rt::sim::starts(&proc);
     node.telemetry().execute_with(events::PROCESS_SPAWN, || {
         let metadata = Metadata::new()
             .with("pid", proc.pid())

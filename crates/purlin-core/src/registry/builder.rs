@@ -223,8 +223,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> GenServer for RegistryServer<K, V
         let kind = if self.tables.is_unique() { "unique" } else { "duplicate" };
         let (partitions, entries) = (self.tables.partitions(), self.tables.count());
         format!(
-            "registry {:?}: {kind} keys, partitions: {partitions}, entries: {entries}",
-            self.tables.name().as_str()
+            "registry {:?}: {kind} keys, partitions: {partitions}, entries: {entries}, locks: {}",
+            self.tables.name().as_str(),
+            self.tables.locks()
         )
     }
 }

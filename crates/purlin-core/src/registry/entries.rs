@@ -71,6 +71,14 @@ impl<V> Bucket<V> {
         }
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry<V>> {
+        let (one, many) = match self {
+            Bucket::One(entry) => (Some(entry), None),
+            Bucket::Many(entries) => (None, Some(entries.values())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
     /// The oldest entry of a live process.
     #[inline]
     pub(crate) fn first_live(&self) -> Option<&Entry<V>> {
@@ -95,7 +103,7 @@ impl<V: Clone> Bucket<V> {
     }
 }
 
-/// What [`lookup`](crate::Registry::lookup) found: the pid and the value of every entry of a key, in the order of registration. It is a
+/// What [`lookup`](crate::Registry::lookup) or [`match_values`](crate::Registry::match_values) found: the pid and the value of every entry of a key, in the order of registration. It is a
 /// slice, by `Deref`; up to one entry takes no allocation.
 ///
 /// ```
@@ -130,6 +138,18 @@ impl<V> Entries<V> {
     #[inline]
     pub(crate) fn none() -> Entries<V> {
         Entries(Found::None)
+    }
+
+    /// Those whose values `keep` wants.
+    pub(crate) fn matching(self, mut keep: impl FnMut(&V) -> bool) -> Entries<V> {
+        Entries(match self.0 {
+            Found::One(entry) if keep(&entry.1) => Found::One(entry),
+            Found::None | Found::One(_) => Found::None,
+            Found::Many(mut entries) => {
+                entries.retain(|(_, value)| keep(value));
+                Found::Many(entries)
+            },
+        })
     }
 }
 

@@ -114,7 +114,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Registry<K, V> {
     }
 
     /// Calls `f` with the tables and the calling process.
-    fn own<R>(
+    pub(crate) fn own<R>(
         &self,
         f: impl FnOnce(&Arc<Tables<K, V>>, &Proc) -> Result<R, RegistryError>,
     ) -> Result<R, RegistryError> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
 
-use crate::registry::hash::Seeds;
+use crate::hash::Seeds;
 
 /// What can be a key of a registry: anything that can be hashed, compared, cloned, printed and shared. Strings, numbers, tuples, and
 /// enums and structs that derive the five traits.

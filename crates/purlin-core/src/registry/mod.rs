@@ -100,13 +100,18 @@
 //! |---|---|---|
 //! | [`register`](Registry::register)`(key, value)` | a process, itself | `AlreadyRegistered(pid)` when a unique key is taken, also by the caller |
 //! | [`unregister`](Registry::unregister)`(&key)` | a process, its own entries of the key | fine without any |
+//! | [`unregister_match`](Registry::unregister_match)`(&key, f)` | a process, its own entries of the key whose values `f` wants | fine without any |
 //! | [`update_value`](Registry::update_value)`(&key, f)` | the process that has the unique key | `(new, old)`; else `NotRegistered`, and `f` is not called |
 //! | [`lookup`](Registry::lookup)`(&key)` | anybody | all entries, the oldest first |
 //! | [`whereis`](Registry::whereis), [`get`](Registry::get)`(&key)` | anybody | the pid, or the typed handle, of the oldest entry |
 //! | [`dispatch`](Registry::dispatch)`(&key, f)` | anybody | `f` runs in the caller; not at all without entries |
+//! | [`match_values`](Registry::match_values), [`count_match`](Registry::count_match)`(&key, f)` | anybody | the entries whose values `f` wants; how many |
+//! | [`select`](Registry::select)`(f)` | anybody | what `f` picks from all entries |
+//! | [`count_select`](Registry::count_select)`(f)` | anybody | how many of all entries `f` wants |
 //! | [`keys`](Registry::keys)`(pid)`, [`values`](Registry::values)`(&key, pid)` | anybody | what one process has registered |
 //! | [`count`](Registry::count)`()` | anybody | entries in all partitions |
 //! | [`via`](Registry::via), [`via_with`](Registry::via_with)`(key, ..)` | anybody | a [`Name`](crate::Name); unique registries only |
+//! | [`lock`](Registry::lock)`(key, f)` | anybody | `f` runs when the others who lock the key have done |
 //! | [`meta`](Registry::meta), [`put_meta`](Registry::put_meta), [`delete_meta`](Registry::delete_meta) | anybody | values of the registry itself |
 //!
 //! Every operation is done when it returns, for all processes. Each fails with [`Unknown`](RegistryError::Unknown) when the registry is not
@@ -120,6 +125,58 @@
 //! Registry::<f64>::unique("prices").start_link().await;
 //! # }
 //! ```
+//!
+//! # Patterns
+//! Entries can be chosen by what is in them. Where Elixir has match specifications, Rust has closures: patterns and guards go into `matches!`
+//! or the arms of a `match`, and the compiler checks them.
+//!
+//! | Elixir | here |
+//! |---|---|
+//! | `Registry.match(R, key, {:guest, :"$1"}, [{:<, :"$1", 1900}])` | `r.match_values(&key, \|v\| matches!(v, Guest(since) if *since < 1900))` |
+//! | `Registry.count_match(R, key, :admin)` | `r.count_match(&key, \|v\| *v == Admin)` |
+//! | `Registry.unregister_match(R, key, {:guest, :_})` | `r.unregister_match(&key, \|v\| matches!(v, Guest(_)))` |
+//! | `Registry.select(R, [{{:"$1", :"$2", :admin}, [], [{{:"$1", :"$2"}}]}])` | `r.select(\|key, pid, v\| (v == Admin).then_some((key, pid)))` |
+//! | `Registry.count_select(R, [{{:_, :_, :admin}, [], [true]}])` | `r.count_select(\|_, _, v\| *v == Admin)` |
+//!
+//! The closures run in the caller, on copies of the entries, and may do what they like: use the registry, and panic.
+//!
+//! # Locks
+//! [`lock`](Registry::lock) runs a piece of code while nobody else runs one under the same key: whoever comes meanwhile waits, in the order of
+//! arrival, for 5 s unless told otherwise. It is for what has to be done once and is awkward to give a process of its own: to open a file,
+//! to start a group of processes, to fill a cache.
+//!
+//! ```
+//! use purlin_core::registry::LockError;
+//! use purlin_core::{Registry, millis};
+//!
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! # let node = purlin_core::Node::builder().start();
+//! # node.scope(async {
+//! let rates = Registry::<&str, f64>::unique("rates").start_link().await?;
+//! let (mut asked, mut known) = (0, None);
+//! for _ in 0..2 {
+//!     let rate = rates.lock("EUR", async || match known {
+//!         Some(rate) => rate,
+//!         None => {
+//!             asked += 1;                                        // only the first of those who come at a time asks the bank
+//!             *known.insert(1.25)
+//!         },
+//!     });
+//!     assert_eq!(rate.timeout(millis(500)).await?, 1.25);
+//! }
+//! assert_eq!(asked, 1);
+//!
+//! // Who asks for the lock that it has is told at once.
+//! let twice = rates.lock("EUR", async || rates.lock("EUR", async || ()).await).await?;
+//! assert!(matches!(twice, Err(LockError::Reentrant { .. })));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).await.unwrap();
+//! # node.shutdown().await;
+//! # });
+//! ```
+//! A lock is free again when its code has ended, however it ended: it returned, it panicked, its future was dropped, its process was
+//! killed. A server that waits for a lock in a handler does nothing else meanwhile. If the registry ends, those who wait are told
+//! ([`LockError::Registry`]); those who have a lock keep it, also when the registry is started again.
 //!
 //! # Names
 //! `registry.via::<Room>(key)` is a [`Name`](crate::Name) like any other: it is resolved at each call, survives restarts of the server, and
@@ -202,9 +259,11 @@
 //!
 //! # What it costs
 //! A lookup is a hash, a read lock and a look at the process's state: about 20 ns when these are in the processor's cache. Nothing waits for
-//! the registry's process. With [`partitions`](RegistryBuilder::partitions) threads get out of each other's way. A name made by `via` is an
+//! the registry's process. A lock that nobody has is taken and given back in about 100 ns, and leaves nothing behind.
+//! With [`partitions`](RegistryBuilder::partitions) threads get out of each other's way. A name made by `via` is an
 //! allocation and a copy of the key: keep it, or use [`get`](Registry::get) for a single call. The hash is keyed with random seeds, so keys
-//! may come from outside. `Hash`, `Eq` and `Clone` of keys and `Clone` of values run under a lock and must not use the registry.
+//! may come from outside. [`select`](Registry::select) and [`count_select`](Registry::count_select) copy every entry.
+//! `Hash`, `Eq` and `Clone` of keys and `Clone` of values run under a lock and must not use the registry.
 //!
 //! # Supervise it, watch it
 //! A [`RegistryBuilder`] is a child of a supervisor as it is; [`RegistryBuilder::child_spec`] has the usual settings. Start it before those
@@ -221,19 +280,26 @@
 //!   signal. It does not wake the registry's process when a process ends.
 //! * A `send` to a name that nobody has is lost instead of raising.
 //! * The entries of a key come in the order of registration.
+//! * Patterns are closures. `match` is a keyword, so it is [`match_values`](Registry::match_values).
+//! * A lock's key is of the type of the registry's keys. Who waits for too long gets an error instead of an exit, and its place in the queue
+//!   is given up; who would wait for itself is told at once. Only the wait is limited, as in Elixir.
+//! * A kill frees a lock when the code under it has been dropped, not before: at its next await.
 
 mod builder;
 mod entries;
 mod error;
 mod handle;
-mod hash;
 mod key;
+mod lock;
+mod locks;
 mod owner;
+mod patterns;
 mod tables;
 mod via;
 
 pub use builder::{RegistryBuilder, RegistryName, RegistryServer};
 pub use entries::{Entries, IntoIter};
-pub use error::RegistryError;
+pub use error::{LockError, RegistryError};
 pub use handle::Registry;
 pub use key::{AsKey, Key};
+pub use lock::LockFuture;

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::hash::Seeds;
 use crate::process::cell::ProcRef;
-use crate::registry::hash::Seeds;
 use crate::registry::key::{AsKey, Key};
 
 /// Up to this many entries are found by looking through a list.
@@ -77,6 +77,25 @@ impl<K: Key> Owner<K> {
             Keys::Many(map) => match key.remove(map) {
                 None => Vec::new(),
                 Some((key, ids)) => ids.as_slice().iter().map(|id| (key.clone(), *id)).collect(),
+            },
+        }
+    }
+
+    /// Takes those of a key's entries out that have the ids, which grow.
+    pub(crate) fn remove_some(&mut self, key: &(impl AsKey<K> + ?Sized), ids: &[u64]) -> Vec<(K, u64)> {
+        let listed = |id: u64| ids.binary_search(&id).is_ok();
+        match &mut self.keys {
+            Keys::Few(list) => list.extract_if(.., |(k, id)| key.is(k) && listed(*id)).collect(),
+            Keys::Many(map) => {
+                let Some((own, all)) = key.remove(map) else { return Vec::new() };
+                let (gone, left): (Vec<_>, Vec<_>) = all.as_slice().iter().partition(|id| listed(**id));
+                let gone = gone.into_iter().map(|id| (own.clone(), id)).collect();
+                match left[..] {
+                    [] => {},
+                    [only] => drop(map.insert(own, Ids::One(only))),
+                    _ => drop(map.insert(own, Ids::Many(left))),
+                }
+                gone
             },
         }
     }

@@ -3,6 +3,7 @@
 //! ```text
 //!  partitions   key → entries of the key         by the key's hash; read by lookups
 //!  owners       pid → its keys, with entry ids    by the pid; for keys(pid), unregister, and the end of a process
+//!  lines        key → who has locked it, who waits by the key's hash; see `locks`
 //! ```
 //! One `Tables` value serves a registry through all its restarts (it travels in the start arguments), so that a handle taken once
 //! stays good: `open` when the registry's process starts, `close` when it ends.
@@ -15,7 +16,7 @@
 //!   takes `open` down before it takes each lock.
 //! * An entry of a process that must end is as good as absent: it is not found, and a unique key can be taken over. What then is left of
 //!   it in the owner's list points to an id that no entry has any more.
-//! * Order of locks: a partition, then an owners' shard, then the process's own `extra`. Values and keys taken out are dropped after the
+//! * Order of locks: a partition, then an owners' shard, then the process's own `extra`; a table of lines is locked by itself. Values and keys taken out are dropped after the
 //!   locks: dropping them is user code. So are `Hash`, `Eq` and `Clone` of keys and `Clone` of values, which do run under a lock,
 //!   and must not use the registry.
 
@@ -23,6 +24,7 @@ use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::hash::Seeds;
 use crate::node::Node;
 use crate::process::cell::{OWNS, Proc, ProcRef};
 use crate::process::exit_reason::ExitReason;
@@ -34,8 +36,8 @@ use crate::process::small_map::MixMap;
 use crate::registry::builder::Text;
 use crate::registry::entries::{Bucket, Entries, Entry};
 use crate::registry::error::RegistryError;
-use crate::registry::hash::Seeds;
 use crate::registry::key::{AsKey, Key};
+use crate::registry::locks::{self, Lines};
 use crate::registry::owner::Owner;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::telemetry::{Value, events};
@@ -50,6 +52,7 @@ pub(crate) struct Tables<K, V> {
     seeds: OnceLock<Seeds>,
     partitions: Box<[Partition<K, V>]>,
     owners: Box<[Owners<K>]>,
+    lines: Box<[Lines<K>]>,
     next_id: AtomicU64,
     server: Mutex<Option<ProcRef>>,
     meta: RwLock<Meta>,
@@ -90,6 +93,7 @@ impl<K, V> Tables<K, V> {
             seeds: OnceLock::new(),
             partitions: std::iter::repeat_with(shelf).take(partitions).collect(),
             owners: std::iter::repeat_with(Mutex::default).take(partitions).collect(),
+            lines: std::iter::repeat_with(Lines::default).take(partitions).collect(),
             next_id: AtomicU64::new(1),
             server: Mutex::new(None),
             meta: RwLock::default(),
@@ -148,7 +152,7 @@ impl<K, V> Tables<K, V> {
         &self.owners[pid.id() as usize % self.owners.len()]
     }
 
-    fn seeds(&self) -> Seeds {
+    pub(crate) fn seeds(&self) -> Seeds {
         *self.seeds.get().expect("set when the registry opened")
     }
 
@@ -159,6 +163,24 @@ impl<K, V> Tables<K, V> {
             [only] => only,
             many => &many[self.seeds().pick(key, many.len())],
         }
+    }
+
+    /// The lines that a key's is among. As above.
+    #[inline]
+    pub(crate) fn lines(&self, key: &(impl AsKey<K> + ?Sized)) -> &Lines<K> {
+        match &*self.lines {
+            [only] => only,
+            many => &many[self.seeds().pick(key, many.len())],
+        }
+    }
+
+    pub(crate) fn all_lines(&self) -> &[Lines<K>] {
+        &self.lines
+    }
+
+    /// How many keys are locked.
+    pub(crate) fn locks(&self) -> usize {
+        self.all_lines().iter().map(Lines::len).sum()
     }
 }
 
@@ -200,15 +222,39 @@ impl<K: Key, V> Tables<K, V> {
     where
         V: Clone,
     {
+        self.entries(key, pid).into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// The entries of a process under a key, with their ids, in the order of registration.
+    pub(crate) fn entries(&self, key: &(impl AsKey<K> + ?Sized), pid: Pid) -> Vec<(u64, V)>
+    where
+        V: Clone,
+    {
         let ids = self.owners(pid).lock().get(&pid).map_or_else(Vec::new, |owner| owner.ids(key));
         let values = |bucket: &Bucket<V>| {
             ids.iter()
                 .filter_map(|id| bucket.get(*id))
                 .filter(|e| e.is_live())
-                .map(|e| e.value.clone())
+                .map(|e| (e.id, e.value.clone()))
                 .collect()
         };
         self.look(key, values).unwrap_or_default()
+    }
+
+    /// Copies of all entries, one partition after the other: each as it is when the iterator comes to it. No lock is held in between.
+    pub(crate) fn copies(&self) -> impl Iterator<Item = Vec<(K, Pid, V)>>
+    where
+        V: Clone,
+    {
+        self.partitions.iter().map(|partition| {
+            let shelf = partition.read();
+            let mut copies = Vec::with_capacity(shelf.entries);
+            for (key, bucket) in shelf.buckets.iter().flatten() {
+                let live = bucket.iter().filter(|e| e.is_live());
+                copies.extend(live.map(|e| (key.clone(), e.proc.pid(), e.value.clone())));
+            }
+            copies
+        })
     }
 
     /// The id and the value of a process's entry in a unique registry.
@@ -289,11 +335,26 @@ impl<K: Key, V: Send + Sync + 'static> Tables<K, V> {
 
     /// Takes the process's own entries of a key out.
     pub(crate) fn unregister(&self, proc: &Proc, key: &(impl AsKey<K> + ?Sized)) -> Vec<(K, u64)> {
+        self.give_up(proc, |owner| owner.remove(key))
+    }
+
+    /// Takes those of the process's own entries of a key out whose ids are given, in growing order.
+    pub(crate) fn unregister_some(
+        &self,
+        proc: &Proc,
+        key: &(impl AsKey<K> + ?Sized),
+        ids: &[u64],
+    ) -> Vec<(K, u64)> {
+        self.give_up(proc, |owner| owner.remove_some(key, ids))
+    }
+
+    /// Takes out what `from_list` takes out of the process's list.
+    fn give_up(&self, proc: &Proc, from_list: impl FnOnce(&mut Owner<K>) -> Vec<(K, u64)>) -> Vec<(K, u64)> {
         let mut forgotten = None;
         let gone = {
             let mut owners = self.owners(proc.pid()).lock();
             let Some(owner) = owners.get_mut(&proc.pid()) else { return Vec::new() };
-            let gone = owner.remove(key);
+            let gone = from_list(owner);
             if owner.is_empty() {
                 forgotten = owners.remove(&proc.pid());
             }
@@ -383,6 +444,8 @@ impl<K: Key, V: Send + Sync + 'static> Tables<K, V> {
         let mut owners: Vec<_> =
             self.owners.iter().flat_map(|shard| std::mem::take(&mut *shard.lock())).collect();
         let meta = std::mem::take(&mut *self.meta_mut());
+        // Those who have a lock keep it: nothing stops what they are doing under it.
+        let waiting: Vec<_> = self.all_lines().iter().flat_map(Lines::send_away).collect();
         // Last: from here on the tables can be opened again.
         let Some(server) = self.server.lock().take() else { return };
         owners.sort_unstable_by_key(|(pid, _)| *pid);
@@ -391,6 +454,9 @@ impl<K: Key, V: Send + Sync + 'static> Tables<K, V> {
             signal::send(&owner.proc, Signal::Exit { from: server.pid(), reason: reason.clone(), link: 0 });
         }
         panic::drop_quietly("what a registry held", (buckets, owners, meta));
+        for waker in waiting {
+            locks::wake(waker);
+        }
     }
 
     /// A process that had registered itself has ended.

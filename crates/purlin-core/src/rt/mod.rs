@@ -6,7 +6,7 @@
 //!
 //! Two modes, chosen when the node is built:
 //! * **real**: one executor per worker of the current tokio runtime, monotonic clock;
-//! * **simulated**: one executor that picks the next process at random from a seed, on a paused tokio clock. Same processes, same code.
+//! * **simulated**: one executor that picks the next process by a seed, on a paused tokio clock (`sim`). Same processes, same code.
 //!
 //! Timers live in one hierarchical wheel per node (`crate::timer`) with a millisecond tick, driven by one tokio task.
 
@@ -15,8 +15,10 @@ pub(crate) mod injector;
 pub(crate) mod random;
 pub(crate) mod ring;
 pub(crate) mod sched;
+pub(crate) mod sim;
 pub(crate) mod watchdog;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::process::cell::Proc;
@@ -27,15 +29,15 @@ use crate::timer::Timers;
 /// A monotonic clock that starts at 0 with its node.
 pub(crate) enum Clock {
     Real(std::time::Instant),
-    /// tokio's clock, which a paused runtime moves on by itself.
-    Virtual(tokio::time::Instant),
+    /// tokio's clock, which a paused runtime moves on by itself, and how far this node's is ahead of it, in nanoseconds.
+    Virtual(tokio::time::Instant, AtomicU64),
 }
 
 impl Clock {
     /// Starts now.
     pub(crate) fn start(simulated: bool) -> Clock {
         if simulated {
-            Clock::Virtual(tokio::time::Instant::now())
+            Clock::Virtual(tokio::time::Instant::now(), AtomicU64::new(0))
         } else {
             Clock::Real(std::time::Instant::now())
         }
@@ -45,7 +47,9 @@ impl Clock {
     pub(crate) fn now(&self) -> Duration {
         match self {
             Clock::Real(start) => start.elapsed(),
-            Clock::Virtual(start) => start.elapsed(),
+            Clock::Virtual(start, ahead) => {
+                start.elapsed() + Duration::from_nanos(ahead.load(Ordering::Relaxed))
+            },
         }
     }
 
@@ -53,7 +57,16 @@ impl Clock {
     pub(crate) fn instant(&self, at: Duration) -> tokio::time::Instant {
         match self {
             Clock::Real(start) => tokio::time::Instant::from_std(*start + at),
-            Clock::Virtual(start) => *start + at,
+            Clock::Virtual(start, ahead) => {
+                *start + at.saturating_sub(Duration::from_nanos(ahead.load(Ordering::Relaxed)))
+            },
+        }
+    }
+
+    /// A virtual clock jumps forward.
+    pub(crate) fn jump(&self, by: Duration) {
+        if let Clock::Virtual(_, ahead) = self {
+            ahead.fetch_add(u64::try_from(by.as_nanos()).unwrap_or(0), Ordering::Relaxed);
         }
     }
 }

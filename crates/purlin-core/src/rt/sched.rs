@@ -26,6 +26,7 @@ use crate::process::seat::Seat;
 use crate::rt::idle::{self, Idle};
 use crate::rt::injector::Injector;
 use crate::rt::ring::Ring;
+use crate::rt::sim::{self, World};
 use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
 
 /// How long an executor works before it gives its worker thread back to tokio.
@@ -59,17 +60,13 @@ pub(crate) struct Worker {
     slice_end: AtomicU64,
 }
 
-/// The queue of a simulated node.
-struct Simulated {
-    ready: Vec<NonNull<Proc>>,
-}
-
 pub(crate) struct Sched {
     owner: u32,
     workers: Box<[Worker]>,
     injector: Injector<NonNull<Proc>>,
     idle: Idle,
-    simulated: Option<Mutex<Simulated>>,
+    /// Of a simulated node.
+    world: Option<Arc<World>>,
     stopping: AtomicBool,
     running: AtomicUsize,
     /// The last executor is gone: what is scheduled from now on has to be ended without one.
@@ -84,9 +81,9 @@ unsafe impl Send for Sched {}
 unsafe impl Sync for Sched {}
 
 impl Sched {
-    /// `workers` = 0 makes the simulated scheduler.
-    pub(crate) fn new(owner: u32, workers: usize) -> Sched {
-        let simulated = (workers == 0).then(|| Mutex::new(Simulated { ready: Vec::new() }));
+    /// `world`: the scheduler of a simulated node, whose only executor takes its processes from there.
+    pub(crate) fn new(owner: u32, workers: usize, world: Option<Arc<World>>) -> Sched {
+        let workers = if world.is_some() { 1 } else { workers };
         // More executors than that would not pay on one set of queues.
         let workers = workers.clamp(1, idle::MOST);
         Sched {
@@ -105,7 +102,7 @@ impl Sched {
                 .collect(),
             injector: Injector::new(),
             idle: Idle::default(),
-            simulated,
+            world,
             stopping: AtomicBool::new(false),
             running: AtomicUsize::new(workers),
             over: AtomicBool::new(false),
@@ -139,13 +136,9 @@ impl Sched {
     /// Puts a process, whose SCHED bit the caller has just set, into a run queue.
     #[inline]
     pub(crate) fn schedule(&self, proc: &Proc) {
-        if let Some(simulated) = &self.simulated {
-            simulated.lock().ready.push(proc.ptr());
-            if self.here().is_none() {
-                self.wake_one();
-                self.look_after();
-            }
-            return;
+        if let Some(world) = &self.world {
+            world.schedule(proc);
+            return self.look_after();
         }
         if let Some(worker) = self.here() {
             // SAFETY: `here` returned the executor of this very thread: we are the ring's only producer.
@@ -208,8 +201,8 @@ impl Sched {
     #[cold]
     fn end_what_waits(&self) {
         loop {
-            let next = match &self.simulated {
-                Some(simulated) => simulated.lock().ready.pop(),
+            let next = match &self.world {
+                Some(world) => world.take_of(self.owner),
                 None => self.injector.pop(),
             };
             if let Some(proc) = next {
@@ -236,15 +229,9 @@ impl Sched {
         }
     }
 
-    fn next(&self, me: &Worker, tick: u32, node: &NodeInner) -> Option<NonNull<Proc>> {
-        if let Some(simulated) = &self.simulated {
-            let mut queue = simulated.lock();
-            return match queue.ready.len() {
-                0 => None,
-                1 => queue.ready.pop(),
-                // Drawn only where there is a choice, so that recorded schedules stay short. `remove` keeps the others' order.
-                n => Some(queue.ready.remove(node.rt.random.below(n))),
-            };
+    fn next(&self, me: &Worker, tick: u32) -> Option<NonNull<Proc>> {
+        if let Some(world) = &self.world {
+            return world.take_of(self.owner);
         }
         if tick % FAIRNESS == FAIRNESS - 1
             && let Some(proc) = self.injector.pop()
@@ -265,10 +252,21 @@ impl Sched {
 
     /// Does anything wait in a run queue?
     pub(crate) fn has_work(&self) -> bool {
-        match &self.simulated {
-            Some(simulated) => !simulated.lock().ready.is_empty(),
+        match &self.world {
+            Some(world) => world.has_work(self.owner),
             None => !self.injector.is_empty() || self.workers.iter().any(|w| !w.ring.is_empty()),
         }
+    }
+
+    /// What a simulated node shares with the others of its run.
+    #[inline]
+    pub(crate) fn world(&self) -> Option<&Arc<World>> {
+        self.world.as_ref()
+    }
+
+    /// Are the executors to end?
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// Makes the executors end at their next look.
@@ -308,6 +306,10 @@ pub(crate) fn unwatched() -> impl Drop {
 }
 
 impl Worker {
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
+    }
+
     /// The seat, for reads of this executor's node.
     #[inline]
     pub(crate) fn seat(&self, node: u32) -> Option<&Seat> {
@@ -343,6 +345,9 @@ impl Executor {
         let node = &*self.node;
         let sched = &node.rt.sched;
         let me = &sched.workers[self.index];
+        if let Some(world) = &sched.world {
+            return if sched.is_stopping() { Poll::Ready(()) } else { sim::execute(world, node, cx, tls) };
+        }
         // A slice begins at its first look at the clock: an executor that runs one short activation looks at none.
         me.slice_end.store(0, Ordering::Relaxed);
         let mut tick = 0u32;
@@ -350,7 +355,7 @@ impl Executor {
             if sched.stopping.load(Ordering::Acquire) {
                 return Poll::Ready(());
             }
-            let Some(proc) = sched.next(me, tick, node) else {
+            let Some(proc) = sched.next(me, tick) else {
                 // Announce, then look again: a push that this look misses sees the announcement.
                 sched.idle.announce(self.index);
                 if !sched.has_work() && !sched.stopping.load(Ordering::Acquire) {
@@ -366,14 +371,9 @@ impl Executor {
             // SAFETY: popped from a run queue: scheduled, hence alive and kept by the process table.
             crate::process::run::activate(unsafe { proc.as_ref() }, tls, &me.record);
             tick += 1;
-            let give_way = if node.rt.simulated {
-                // Real time must not leak into a simulated run; and tokio's clock moves only while its driver runs.
-                tick >= ACTIVATIONS
-            } else {
-                tick >= ACTIVATIONS
-                    || !tokio::task::coop::has_budget_remaining()
-                    || (tick.is_multiple_of(16) && me.slice_over(node.rt.now()))
-            };
+            let give_way = tick >= ACTIVATIONS
+                || !tokio::task::coop::has_budget_remaining()
+                || (tick.is_multiple_of(16) && me.slice_over(node.rt.now()));
             if give_way {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -424,13 +424,16 @@ impl Drop for Executor {
         if sched.running.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
+        if let Some(world) = &sched.world {
+            world.remove(self.node.index);
+        }
         self.node.down.store(true, Ordering::Release);
         self.node.went_down();
         crate::process::exit::kill_all(&self.node);
         let me = &sched.workers[self.index];
         let before = tls(|t| t.worker.replace(Some(NonNull::from(me))));
         for tick in 0.. {
-            let Some(proc) = sched.next(me, tick, &self.node) else { break };
+            let Some(proc) = sched.next(me, tick) else { break };
             // SAFETY: as in `run`.
             tls(|t| crate::process::run::activate(unsafe { proc.as_ref() }, t, &me.record));
         }

@@ -73,7 +73,10 @@ fn sample(record: &Record) -> Sample {
 /// Starts the thread; it ends with the node.
 pub(crate) fn start(node: &Node) {
     let weak = std::sync::Arc::downgrade(&node.0);
+    // What it logs goes where the logs of whoever started the node go.
+    let logs = tracing::dispatcher::has_been_set().then(|| tracing::dispatcher::get_default(Clone::clone));
     let body = move || {
+        let _logs = logs.as_ref().map(tracing::dispatcher::set_default);
         let mut watches: Vec<Watch> = Vec::new();
         loop {
             let Some(inner) = weak.upgrade() else { return };

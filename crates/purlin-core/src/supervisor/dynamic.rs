@@ -375,6 +375,7 @@ impl<X: Extra> HandleCast<DynamicRetry> for DynamicSupervisor<X> {
 
 impl<X: Extra> HandleInfo<AskChildren> for DynamicSupervisor<X> {
     async fn handle_info(&mut self, AskChildren(to): AskChildren, _: &mut Cx<Self>) {
+        crate::rt::sim::arrive_all_of_current();
         drop(to.send(self.children.which_children()));
     }
 }

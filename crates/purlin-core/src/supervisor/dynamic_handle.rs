@@ -22,7 +22,7 @@ use crate::{CallError, GenServer, Name, Pid, Ref};
 pub type DynamicSupervisorRef<X = ()> = Ref<DynamicSupervisor<X>>;
 
 /// The handle of a child that a supervisor has started from a `Child<S>`.
-fn typed<S: GenServer>(proc: ProcRef) -> Ref<S> {
+pub(super) fn typed<S: GenServer>(proc: ProcRef) -> Ref<S> {
     debug_assert_eq!((proc.table.type_id)(), TypeId::of::<S>(), "a Child<S> starts a server S");
     Ref::from_proc(proc)
 }

@@ -4,14 +4,15 @@ use std::future::Future;
 
 use super::admin::{ChildCounts, ChildInfo};
 use super::builder::SupervisorSpec;
-use super::child::ChildSpec;
+use super::child::{Child, ChildSpec};
+use super::dynamic_handle::typed;
 use super::error::{DeleteChildError, FindChildError, RestartChildError, StartChildError, UpdateError};
 use super::server::{
     CountChildren, DeleteChild, GetChildSpec, RestartChild, StartChildRequest, Supervisor, TerminateChild,
     Update, WhichChildren,
 };
 use super::spec::{ChildId, SpecFields};
-use crate::{CallError, Name, Pid, Ref};
+use crate::{CallError, GenServer, Name, Pid, Ref};
 
 /// A running supervisor. `Name<Supervisor>` has the same methods and finds the supervisor anew at each use.
 ///
@@ -33,7 +34,38 @@ macro_rules! administration {
                 child: impl Into<ChildSpec>,
             ) -> impl Future<Output = Result<Option<Pid>, StartChildError>> + Send + '_ {
                 let call = self.call(StartChildRequest(child.into())).infinity();
-                async move { call.await? }
+                async move { Ok(call.await??.map(|proc| proc.pid())) }
+            }
+
+            /// [`start_child`](Self::start_child) for a server, with its typed handle, which means this first process of the child: use a name
+            /// to find those that come after it.
+            ///
+            /// ```
+            /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+            /// # let node = purlin_core::Node::builder().start();
+            /// # node.scope(async {
+            /// # use purlin_core::{Cx, GenServer, InitError};
+            /// # struct Counter(i64);
+            /// # impl GenServer for Counter { type Args = i64; async fn init(n: i64, _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Counter(n)) } }
+            /// use purlin_core::{Ref, Supervised, Supervisor};
+            /// let root = Supervisor::one_for_one().start_link().await?;
+            /// let counter: Ref<Counter> = root.start_child_ref(Counter::child_spec(0)).await?.unwrap();
+            /// counter.stop().await?;
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// # }).await.unwrap();
+            /// # node.shutdown().await;
+            /// # });
+            /// ```
+            ///
+            /// # Errors
+            /// As for [`start_child`](Self::start_child).
+            #[track_caller]
+            pub fn start_child_ref<S: GenServer>(
+                &self,
+                child: Child<S>,
+            ) -> impl Future<Output = Result<Option<Ref<S>>, StartChildError>> + Send + '_ {
+                let call = self.call(StartChildRequest(child.into())).infinity();
+                async move { Ok(call.await??.map(typed)) }
             }
 
             /// Stops a child as its specification says, and waits until it is down. The specification stays, for

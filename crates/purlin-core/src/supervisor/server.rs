@@ -24,6 +24,7 @@ use super::report::{self, Context, Restarted, Who};
 use super::spec::{ChildId, SpecFields};
 use super::strategy::{ChildKey, Children, ConfigError, Decision, Offender, Retry, Round, Stop};
 use crate::gen_server::Accepts;
+use crate::process::cell::ProcRef;
 use crate::{
     Cx, Exit, ExitReason, GenServer, HandleCall, HandleCast, HandleInfo, HandleRead, InitError, Pid, ReadCx,
     StartError,
@@ -65,18 +66,19 @@ impl Supervisor {
     }
 
     /// Starts a child and enters the outcome, except a failure, into the list.
-    async fn start(&mut self, key: ChildKey, cx: &mut Cx<Self>) -> Result<Option<Pid>, StartError> {
+    async fn start(&mut self, key: ChildKey, cx: &mut Cx<Self>) -> Result<Option<ProcRef>, StartError> {
         let Some((start, fields)) =
             self.children.start_of(key).cloned().zip(self.children.fields(key).cloned())
         else {
             return Err(StartError::Failed(ExitReason::NoProc));
         };
         let begin = cx.node().now();
-        let pid = match effects::start(&*start).await {
-            Ok(proc) => Some(proc.pid()),
+        let proc = match effects::start(&*start).await {
+            Ok(proc) => Some(proc),
             Err(StartError::Ignore) => None,
             Err(error) => return Err(error),
         };
+        let pid = proc.as_ref().map(|proc| proc.pid());
         let _ = self.children.started(key, pid);
         let now = cx.node().now();
         let who = who(&fields, pid);
@@ -87,7 +89,7 @@ impl Supervisor {
                 report::restarted(cx, &who, &how, self.children.intensity());
             },
         }
-        Ok(pid)
+        Ok(proc)
     }
 
     /// Stops a child that the policy has already given up, and waits until it is down.
@@ -246,6 +248,7 @@ impl HandleCast<Retry> for Supervisor {
 
 impl HandleInfo<AskChildren> for Supervisor {
     async fn handle_info(&mut self, AskChildren(to): AskChildren, _: &mut Cx<Self>) {
+        crate::rt::sim::arrive_all_of_current();
         drop(to.send(self.children.which_children()));
     }
 }
@@ -261,7 +264,7 @@ pub(super) struct CountChildren;
 pub(super) struct Update(pub(super) SupervisorSpec);
 
 impl HandleCall<StartChildRequest> for Supervisor {
-    type Reply = Result<Option<Pid>, StartChildError>;
+    type Reply = Result<Option<ProcRef>, StartChildError>;
 
     async fn handle_call(
         &mut self,
@@ -271,7 +274,7 @@ impl HandleCall<StartChildRequest> for Supervisor {
         let (fields, start) = spec.into_parts();
         let key = self.children.start_child(fields, start)?;
         match self.start(key, cx).await {
-            Ok(pid) => Ok(pid),
+            Ok(proc) => Ok(proc),
             Err(error) => {
                 drop(self.children.start_child_failed(key));
                 Err(StartChildError::Failed(error))
@@ -298,7 +301,7 @@ impl HandleCall<RestartChild> for Supervisor {
     async fn handle_call(&mut self, RestartChild(id): RestartChild, cx: &mut Cx<Self>) -> Self::Reply {
         let key = self.children.restart_child(&id)?;
         self.down.remove(&id);
-        Ok(self.start(key, cx).await?)
+        Ok(self.start(key, cx).await?.map(|proc| proc.pid()))
     }
 }
 

@@ -101,7 +101,10 @@ async fn ask<R: Send + 'static>(
     f: impl FnOnce(&Proc) -> R + Send + 'static,
 ) -> Result<R, SysError> {
     let (mut waiter, replier) = slot::pair::<R>();
-    let request = Request(Box::new(move |proc| drop(replier.send(f(proc)))));
+    let request = Request(Box::new(move |proc| {
+        crate::rt::sim::arrive_all(proc, None);
+        drop(replier.send(f(proc)));
+    }));
     if proc.push(internal(request)).is_err() {
         return Err(SysError::NoProc);
     }

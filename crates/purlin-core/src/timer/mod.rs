@@ -203,6 +203,18 @@ impl Timers {
         }
     }
 
+    /// The clock has jumped: the driver is to look at it.
+    pub(crate) fn look_again(&self) {
+        let driver = {
+            let mut state = self.state.lock();
+            state.armed = 0;
+            state.driver.take()
+        };
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+
     /// How many timers are set.
     pub(crate) fn len(&self) -> usize {
         self.state.lock().wheel.len()
@@ -210,9 +222,12 @@ impl Timers {
 
     fn fire(&self, node: &NodeInner, now: u64, cx: &mut Context<'_>) -> Option<u64> {
         let mut due = Vec::new();
+        let together;
         let next = {
             let mut state = self.state.lock();
             let state = &mut *state;
+            // Nothing was due before this tick, so what is due now has one deadline.
+            together = node.rt.simulated && state.armed == now;
             state.wheel.advance(now, &mut due);
             for (key, action) in &due {
                 if let Some(owner) = owner(action) {
@@ -237,6 +252,9 @@ impl Timers {
             next
         };
         let any = !due.is_empty();
+        if together {
+            crate::rt::sim::shuffle(node, &mut due);
+        }
         for (key, action) in due {
             // Messages are cloned and dropped here, and wakers may be anybody's: none of them may stop the node's clockwork.
             if let Err(reason) = panic::catch(|| self.act(node, key, action)) {

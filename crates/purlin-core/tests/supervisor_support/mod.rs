@@ -11,7 +11,7 @@ use purlin_core::supervisor::{ChildInfo, ChildStatus};
 use purlin_core::telemetry::events;
 use purlin_core::*;
 
-const SEEDS: u64 = 25;
+const SEEDS: u64 = 200;
 /// Longer than any story takes, on either clock.
 const LIMIT: Duration = Duration::from_secs(600);
 

@@ -1,13 +1,60 @@
-//! The hash of keys: keyed, because keys come from outside, and fast, because it is half the price of a lookup.
+//! Hash maps whose order of iteration a simulated run can repeat, and the hash under them and under the registry.
 //!
-//! Every registry draws two 64-bit seeds from its node's random source when it first starts: unpredictable on a real node, so that
-//! nobody can choose keys that collide; reproducible on a simulated one. The mixing step is the *folded multiply* of wyhash and
+//! The standard library's `HashMap` draws its keys from the operating system, so the order in which one is iterated differs from run to run, and a
+//! simulated test that depends on it cannot be repeated (the test's self-check says so). [`HashMap`] and [`HashSet`] here are the same types with
+//! another source of keys: the node's. On a real node the order is unpredictable; on a simulated one it is decided by the seed.
+//!
+//! ```
+//! use purlin_core::hash::{HashMap, HashSet};
+//! let mut stock: HashMap<&str, u32> = HashMap::default();            // `default`, because `new` is of std's own hasher
+//! stock.insert("bolt", 7);
+//! let known: HashSet<&str> = stock.keys().copied().collect();
+//! assert!(known.contains("bolt"));
+//! ```
+//!
+//! # The hash
+//! Keyed, because keys come from outside, and fast, because it is half the price of a registry's lookup. The two 64-bit seeds come from the
+//! node's random source: unpredictable on a real node, so that nobody can choose keys that collide. The mixing step is the *folded multiply* of wyhash and
 //! foldhash: the 128-bit product of two words, its halves xored. One step takes up to 16 bytes. Like those two it resists an attacker
 //! who cannot see hashes or measure single lookups; it is no cryptographic hash.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
-/// The seeds of one registry; makes its hashers.
+use crate::node::Node;
+use crate::rt::random::Random;
+
+/// `std`'s map with keys from the current node; see the [module documentation](self).
+pub type HashMap<K, V> = std::collections::HashMap<K, V, State>;
+/// `std`'s set with keys from the current node; see the [module documentation](self).
+pub type HashSet<T> = std::collections::HashSet<T, State>;
+
+/// Makes the hashers of one map. The default draws seeds from the current node; outside every node, from the operating system.
+#[derive(Clone, Copy, Debug)]
+pub struct State(Seeds);
+
+impl Default for State {
+    fn default() -> Self {
+        State(match Node::try_current() {
+            Some(node) => Seeds::new(|| node.random()),
+            None => {
+                let random = Random::from_entropy();
+                Seeds::new(|| random.next())
+            },
+        })
+    }
+}
+
+impl BuildHasher for State {
+    type Hasher = Fold;
+
+    #[inline]
+    fn build_hasher(&self) -> Fold {
+        self.0.build_hasher()
+    }
+}
+
+/// The seeds of one map or registry; makes its hashers.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Seeds {
     start: u64,
@@ -37,7 +84,8 @@ impl BuildHasher for Seeds {
     }
 }
 
-/// One hash under way.
+/// One hash under way; from [`State`].
+#[derive(Debug)]
 pub struct Fold {
     state: u64,
     factor: u64,

@@ -1,0 +1,658 @@
+//! The simulated runtime: one thread, a seed, and every choice written down.
+//!
+//! A [`World`] holds what its nodes' processes wait for: a list of processes that could run and of messages that could arrive, in the order in which
+//! they came to be so. One executor at a time, that of the first node that is left, takes them off the list one by one, in the order that the
+//! scheduler chooses (`policy`), and tokio's paused clock moves on when the list is empty. The tokio tasks of all nodes are on one
+//! `current_thread` runtime.
+//!
+//! What is explored beyond the order of the list:
+//! * a process that could go on gives way: before a call, before it takes a message that is there ([`gives_way`]);
+//! * a call takes the way in place or through the mailbox ([`before_call`]);
+//! * messages and signals arrive later than they were sent (`wires`);
+//! * timers that are due at the same time fire in any order;
+//! * tokio tasks of the program run in between, if there are any;
+//! * faults, if they are asked for (`faults`).
+//!
+//! Every such choice goes through [`State::choose`], which writes it on the `tape`. All functions that the kernel calls are no-ops on a real
+//! node, and are called only where the process is known to be SIMULATED.
+
+mod faults;
+mod policy;
+mod run;
+mod tape;
+mod trace;
+mod wires;
+
+use std::collections::HashSet;
+use std::ptr::NonNull;
+use std::sync::{Arc, Weak};
+use std::task::Waker;
+use std::thread::ThreadId;
+use std::time::Duration;
+
+pub use faults::Faults;
+pub use policy::Scheduler;
+pub(crate) use run::execute;
+pub use trace::{Event, What};
+
+use crate::mailbox::envelope::{Envelope, Kind, MsgTable};
+use crate::node::builder::CallPath;
+use crate::node::current::{self, tls};
+use crate::node::{Node, NodeInner};
+use crate::process::cell::{BOUNDED, GAVE_WAY, Proc, Rejected, SIMULATED, SUPERVISOR};
+use crate::process::exit_reason::ExitReason;
+use crate::process::panic;
+use crate::process::pid::Pid;
+use crate::process::run::{packed, unpack};
+use crate::rt::sim::faults::happens;
+use crate::rt::sim::policy::Policy;
+use crate::rt::sim::tape::Tape;
+use crate::rt::sim::trace::Trace;
+use crate::rt::sim::wires::{Next, Parcel, Wires};
+use crate::sync::Mutex;
+
+/// What a simulated run is to be like.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Decides everything that the rest leaves open.
+    pub seed: u64,
+    /// How the next process is picked.
+    pub scheduler: Scheduler,
+    /// Do messages travel by wire? `None`: for half of the seeds.
+    pub wires: Option<bool>,
+    /// What goes wrong by itself.
+    pub faults: Faults,
+    /// The choices to make; the scheduler makes none then.
+    pub tape: Option<Vec<u32>>,
+    /// Keep the events.
+    pub trace: bool,
+    /// Lose some real time between steps, so that code which looks at the real clock does something else.
+    pub slow: bool,
+}
+
+/// What can be done next.
+#[derive(Clone, Copy)]
+enum Item {
+    /// Run this process, whose SCHED is up.
+    Process(NonNull<Proc>),
+    /// Let the front of this wire arrive.
+    Wire(u64),
+}
+
+struct Member {
+    node: Weak<NodeInner>,
+    index: u32,
+    /// Of its executor.
+    waker: Option<Waker>,
+}
+
+struct State {
+    ready: Vec<Item>,
+    policy: Policy,
+    tape: Tape,
+    trace: Trace,
+    wires: Wires,
+    by_wire: bool,
+    faults: Faults,
+    members: Vec<Member>,
+    /// An executor is at the list, and looks at it again before it sleeps.
+    running: bool,
+    /// Processes that no fault kills.
+    spared: HashSet<Pid>,
+    /// How the run left the simulation.
+    left: Vec<String>,
+    steps: u64,
+    /// A process, and how often it has run.
+    watched: (u64, u64),
+    /// How many more times real time is lost.
+    slow: u32,
+}
+
+/// What the simulated nodes of one run share.
+///
+/// ```
+/// use purlin_core::sim::{Settings, What, World};
+/// use purlin_core::{Mailbox, Node, process};
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+/// # runtime.block_on(async {
+/// let world = World::new(Settings { seed: 7, trace: true, ..Settings::default() });
+/// let node = Node::builder().simulated_in(&world).start();
+/// node.scope(async {
+///     let p = process::spawn(async |_: Mailbox<()>| {});
+///     world.spare(p.pid());
+///     world.watch(p.pid());
+///     p.wait().await;
+/// }).await;
+/// world.calm();
+/// assert_eq!((world.steps(), world.runs_of_watched()), (1, 1));
+/// assert!(world.tape().is_empty(), "there was nothing to choose");
+/// assert_eq!(world.events().last().unwrap().what, What::Ends);
+/// world.report("this run opened a file".to_owned());
+/// assert_eq!(world.left().len(), 1);
+/// # node.shutdown().await;
+/// # });
+/// ```
+pub struct World {
+    thread: ThreadId,
+    seed: u64,
+    state: Mutex<State>,
+}
+
+// SAFETY: the pointers in the list are to processes, which are Sync, and which live for as long as they are in it.
+unsafe impl Send for World {}
+// SAFETY: as above; everything mutable is behind the mutex.
+unsafe impl Sync for World {}
+
+/// How many steps of a slow run lose real time.
+const SLOW_STEPS: u32 = 8;
+/// How many reports of one run are kept.
+const REPORTS: usize = 8;
+
+fn key(pid: Pid) -> u64 {
+    (u64::from(pid.node_index()) << 48) ^ (u64::from(pid.serial()) << 24) ^ u64::from(pid.id())
+}
+
+impl Item {
+    fn key(self) -> u64 {
+        match self {
+            // SAFETY: a process in the list is scheduled, hence alive and kept by the process table.
+            Item::Process(proc) => key(unsafe { proc.as_ref() }.pid()),
+            Item::Wire(id) => 1 << 63 | id,
+        }
+    }
+}
+
+impl State {
+    /// One of `ways` ways. Drawn only where there is a choice, so that tapes stay short.
+    fn choose(&mut self, ways: usize, decide: impl FnOnce(&mut Policy) -> usize) -> usize {
+        if ways < 2 {
+            return 0;
+        }
+        let policy = &mut self.policy;
+        let way = self.tape.choose(ways, || decide(policy));
+        self.trace.mix(way as u64);
+        way
+    }
+
+    /// Does something happen that has this probability?
+    fn chance(&mut self, probability: f64) -> bool {
+        probability > 0.0
+            && self.choose(2, |policy| usize::from(happens(probability, policy.random().next()))) == 1
+    }
+
+    /// A length of time up to `most`.
+    fn some_of(&mut self, most: Duration) -> Duration {
+        let part = self.choose(16, |policy| policy.random().below(16)) as u32 + 1;
+        most * part / 16
+    }
+
+    fn take(&mut self) -> Option<Item> {
+        match self.ready.len() {
+            0 => None,
+            1 => self.ready.pop(),
+            n => {
+                let ready = std::mem::take(&mut self.ready);
+                let at = self.choose(n, |policy| policy.pick(ready.iter().map(|item| item.key())));
+                self.ready = ready;
+                // `remove` keeps the others' order.
+                Some(self.ready.remove(at))
+            },
+        }
+    }
+}
+
+impl World {
+    /// A world whose nodes run on this thread.
+    pub fn new(settings: Settings) -> Arc<World> {
+        let Settings { seed, scheduler, wires, faults, tape, trace, slow } = settings;
+        let policy = Policy::new(scheduler, seed);
+        let by_lot = policy.random().next() & 1 == 1;
+        Arc::new(World {
+            thread: std::thread::current().id(),
+            seed,
+            state: Mutex::new(State {
+                ready: Vec::new(),
+                policy,
+                tape: Tape::new(tape),
+                trace: Trace { events: trace.then(Vec::new), ..Trace::default() },
+                wires: Wires::default(),
+                by_wire: wires.unwrap_or(by_lot),
+                faults,
+                members: Vec::new(),
+                running: false,
+                spared: HashSet::new(),
+                left: Vec::new(),
+                steps: 0,
+                watched: (u64::MAX, 0),
+                slow: if slow { SLOW_STEPS } else { 0 },
+            }),
+        })
+    }
+
+    /// The choices made so far.
+    pub fn tape(&self) -> Vec<u32> {
+        self.state.lock().tape.taken().to_vec()
+    }
+
+    /// A hash of everything that happened so far: two runs that did the same have the same.
+    pub fn hash(&self) -> u64 {
+        self.state.lock().trace.hash
+    }
+
+    /// The events so far, if they are kept.
+    pub fn events(&self) -> Vec<Event> {
+        self.state.lock().trace.events.clone().unwrap_or_default()
+    }
+
+    /// How many processes and messages were picked from the list.
+    pub fn steps(&self) -> u64 {
+        self.state.lock().steps
+    }
+
+    /// How the run left the simulation, a sentence each; empty if it did not.
+    pub fn left(&self) -> Vec<String> {
+        self.state.lock().left.clone()
+    }
+
+    /// Counts how often this process runs.
+    pub fn watch(&self, pid: Pid) {
+        self.state.lock().watched = (key(pid), 0);
+    }
+
+    /// How often the watched process has run.
+    pub fn runs_of_watched(&self) -> u64 {
+        self.state.lock().watched.1
+    }
+
+    /// No fault kills this process.
+    pub fn spare(&self, pid: Pid) {
+        self.state.lock().spared.insert(pid);
+    }
+
+    /// No faults from now on, and what is held back arrives.
+    pub fn calm(&self) {
+        let parcels = {
+            let mut state = self.state.lock();
+            state.faults = Faults::default();
+            state.wires.take_everything()
+        };
+        deliver(parcels);
+    }
+
+    /// Notes that the code under test left the simulation.
+    pub fn report(&self, how: String) {
+        let left = &mut self.state.lock().left;
+        if left.len() < REPORTS && !left.contains(&how) {
+            left.push(how);
+        }
+    }
+
+    /// The seed of a node's own random numbers.
+    pub(crate) fn seed_of_next_node(&self) -> u64 {
+        self.seed.wrapping_add((self.state.lock().members.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    pub(crate) fn add(&self, node: &Node) {
+        let member = Member { node: Arc::downgrade(&node.0), index: node.0.index, waker: None };
+        self.state.lock().members.push(member);
+    }
+
+    /// Puts a process, whose SCHED the caller has just set, into the list.
+    pub(crate) fn schedule(&self, proc: &Proc) {
+        if std::thread::current().id() != self.thread {
+            self.foreign(proc);
+        }
+        self.push(Item::Process(proc.ptr()));
+    }
+
+    #[cold]
+    fn foreign(&self, proc: &Proc) {
+        let thread = std::thread::current();
+        self.report(format!(
+            "{} ({}) was woken from another thread ({}): a simulated test has one thread, and what others do is not repeatable. \
+             No `spawn_blocking`, no threads, no channel from another runtime",
+            proc.pid(),
+            (proc.table.type_name)(),
+            thread.name().unwrap_or("without a name"),
+        ));
+    }
+
+    fn push(&self, item: Item) {
+        let waker = {
+            let mut state = self.state.lock();
+            state.ready.push(item);
+            if state.running { None } else { state.members.first().and_then(|member| member.waker.clone()) }
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Is there something to do for this node?
+    pub(crate) fn has_work(&self, node: u32) -> bool {
+        let state = self.state.lock();
+        state.ready.iter().any(|item| match item {
+            // SAFETY: as in `Item::key`.
+            Item::Process(proc) => unsafe { proc.as_ref() }.pid().node_index() == node,
+            Item::Wire(_) => false,
+        })
+    }
+
+    /// Takes a process of a node out of the list. What is on wires from or to it arrives first.
+    pub(crate) fn take_of(&self, node: u32) -> Option<NonNull<Proc>> {
+        let parcels = self.state.lock().wires.take_of(node);
+        deliver(parcels);
+        let mut state = self.state.lock();
+        let at = state.ready.iter().position(|item| match item {
+            // SAFETY: as in `Item::key`.
+            Item::Process(proc) => unsafe { proc.as_ref() }.pid().node_index() == node,
+            Item::Wire(_) => false,
+        })?;
+        match state.ready.remove(at) {
+            Item::Process(proc) => Some(proc),
+            Item::Wire(_) => None,
+        }
+    }
+
+    /// A node's executor is gone.
+    pub(crate) fn remove(&self, node: u32) {
+        let next = {
+            let mut state = self.state.lock();
+            state.members.retain(|member| member.index != node);
+            state.members.first().and_then(|member| member.waker.clone())
+        };
+        if let Some(waker) = next {
+            waker.wake();
+        }
+    }
+
+    fn note(&self, what: What, who: &Proc, other: Option<Pid>, text: &dyn Fn() -> String) {
+        self.state.lock().trace.note(who.node.now(), what, who.pid(), other, text);
+    }
+
+    /// Sees to a wire whose front changed.
+    fn follow(self: &Arc<World>, next: Next, node: &Node) {
+        match next {
+            Next::Nothing => {},
+            Next::At(id, until) if until <= node.now() => self.push(Item::Wire(id)),
+            Next::At(id, until) => {
+                // No timer of the node's: those are counted as the program's.
+                let at = node.rt().clock.instant(until);
+                let world = Arc::downgrade(self);
+                tokio::spawn(async move {
+                    tokio::time::sleep_until(at).await;
+                    if let Some(world) = world.upgrade() {
+                        world.push(Item::Wire(id));
+                    }
+                });
+            },
+        }
+    }
+
+    /// Lets the front of a wire arrive.
+    fn arrive(self: &Arc<World>, id: u64) {
+        let Some((from, parcel, next)) = self.state.lock().wires.take(id) else { return };
+        let node = parcel.to.node.clone();
+        let name = parcel.envelope.type_name();
+        self.note(What::Arrives, &parcel.to, Some(from), &|| short(name));
+        self.follow(next, &node);
+        deliver(vec![parcel]);
+    }
+
+    /// Lets everything arrive that `from` sent, to `to` or to everybody.
+    fn arrive_all(&self, from: Pid, to: Option<Pid>) {
+        let parcels = {
+            let mut state = self.state.lock();
+            if state.wires.is_empty() {
+                return;
+            }
+            state.wires.take_all(from, to)
+        };
+        deliver(parcels);
+    }
+
+    /// Puts an envelope on its way; gives it back if it is to be pushed at once.
+    fn send(self: &Arc<World>, to: &Proc, envelope: Envelope) -> Option<Envelope> {
+        let Some(from) = current::with_current(Proc::pid) else { return Some(envelope) };
+        if from == to.pid() {
+            return Some(envelope);
+        }
+        let for_caller = tls(|t| t.caller.get()) == packed(to);
+        let next = {
+            let mut state = self.state.lock();
+            let delay = state.faults.delay;
+            if !state.by_wire && delay.0 == 0.0 {
+                return Some(envelope);
+            }
+            if for_caller || to.has(BOUNDED) || to.mailbox.is_closed() {
+                drop(state);
+                self.arrive_all(from, Some(to.pid()));
+                return Some(envelope);
+            }
+            let held = state.chance(delay.0);
+            let behind = state.wires.any(from, to.pid());
+            let by_wire = state.by_wire;
+            let goes = held
+                || behind
+                || by_wire && state.choose(2, |policy| (policy.random().next() & 1) as usize) == 1;
+            if !goes {
+                return Some(envelope);
+            }
+            let now = to.node.now();
+            let until = if held { now + state.some_of(delay.1) } else { now };
+            if held {
+                let name = envelope.type_name();
+                state.trace.note(now, What::Delayed, to.pid(), Some(from), &|| short(name));
+            }
+            state.wires.put(from, to.to_ref(), envelope, until)
+        };
+        self.follow(next, &to.node);
+        None
+    }
+}
+
+/// Pushes what has arrived.
+fn deliver(parcels: Vec<Parcel>) {
+    for Parcel { to, envelope } in parcels {
+        match to.push_now(envelope) {
+            Ok(()) => {},
+            Err(Rejected::Closed(envelope) | Rejected::Full(envelope) | Rejected::Evicted(envelope)) => {
+                if envelope.kind() == Kind::User {
+                    to.node.0.counters.dead_letters.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                }
+                panic::drop_quietly("a message to a process that has ended", envelope);
+            },
+        }
+    }
+}
+
+/// The last parts of the paths in a type's name.
+fn short(name: &str) -> String {
+    crate::call::error::short(name).to_string()
+}
+
+fn world(proc: &Proc) -> Option<&Arc<World>> {
+    proc.node.rt().sched.world()
+}
+
+/// Sends an envelope to a simulated process; gives it back if it is to be pushed at once.
+#[cold]
+pub(crate) fn send(to: &Proc, envelope: Envelope) -> Option<Envelope> {
+    match world(to) {
+        Some(world) => world.send(to, envelope),
+        None => Some(envelope),
+    }
+}
+
+/// Somebody is about to learn something from `from` by other means than a message (a reply, the end of a wait): what `from` sent before,
+/// to `to` or to everybody, arrives now.
+#[inline]
+pub(crate) fn arrive_all(from: &Proc, to: Option<Pid>) {
+    #[cold]
+    fn simulated(from: &Proc, to: Option<Pid>) {
+        if let Some(world) = world(from) {
+            world.arrive_all(from.pid(), to);
+        }
+    }
+    if from.has(SIMULATED) {
+        simulated(from, to);
+    }
+}
+
+/// The same for what the process being run has sent, to everybody.
+pub(crate) fn arrive_all_of_current() {
+    current::with_current(|me| arrive_all(me, None));
+}
+
+/// The process being run looks at another one from outside: what it sent it before has arrived.
+#[inline]
+pub(crate) fn looks_at(other: &Proc) {
+    if other.has(SIMULATED) {
+        current::with_current(|me| arrive_all(me, Some(other.pid())));
+    }
+}
+
+/// The process being run has its answer from this server.
+#[inline]
+pub(crate) fn answered_by(server: &Proc) {
+    if server.has(SIMULATED) {
+        current::with_current(|me| arrive_all(server, Some(me.pid())));
+    }
+}
+
+/// A process could go on, and others could run: does it let them? Never twice without having gone on in between.
+#[cold]
+pub(crate) fn gives_way(proc: &Proc) -> bool {
+    let Some(world) = world(proc) else { return false };
+    if proc.set_flag(GAVE_WAY, false) {
+        return false;
+    }
+    let mut state = world.state.lock();
+    if state.ready.is_empty() {
+        return false;
+    }
+    let ready = std::mem::take(&mut state.ready);
+    let id = key(proc.pid());
+    let gives_way = state
+        .choose(2, |policy| usize::from(policy.interrupts(id, ready.iter().map(|item| item.key()))))
+        == 1;
+    state.ready = ready;
+    if gives_way {
+        proc.set_flag(GAVE_WAY, true);
+        state.trace.note(proc.node.now(), What::GivesWay, proc.pid(), None, &String::new);
+    }
+    gives_way
+}
+
+/// What becomes of a call to a simulated server that could run in place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It runs in place.
+    Direct,
+    /// It is sent.
+    Queued,
+    /// The caller lets others go first.
+    Yield,
+}
+
+/// Chooses the way of a call.
+#[cold]
+pub(crate) fn before_call(proc: &Proc) -> Way {
+    let Some(world) = world(proc) else { return Way::Direct };
+    let caller = current::current_proc();
+    if caller.as_ref().is_some_and(|caller| gives_way(caller)) {
+        return Way::Yield;
+    }
+    if let Some(caller) = &caller {
+        if world.state.lock().wires.any(caller.pid(), proc.pid()) {
+            // What the caller sent before comes first.
+            return Way::Queued;
+        }
+        // The answer comes behind what the server sent before.
+        world.arrive_all(proc.pid(), Some(caller.pid()));
+    }
+    if proc.node.0.settings.call_path != CallPath::Adaptive {
+        return Way::Direct;
+    }
+    match world.state.lock().choose(2, |policy| (policy.random().next() & 1) as usize) {
+        0 => Way::Direct,
+        _ => Way::Queued,
+    }
+}
+
+/// A handler begins: it may be chosen to panic. Called inside the catch of that handler.
+#[inline]
+pub(crate) fn enters(proc: &Proc) {
+    if proc.has(SIMULATED) {
+        maybe_panic(proc);
+    }
+}
+
+#[cold]
+fn maybe_panic(proc: &Proc) {
+    let Some(world) = world(proc) else { return };
+    let panics = {
+        let mut state = world.state.lock();
+        let probability = state.faults.panic;
+        probability > 0.0
+            && !proc.has(SUPERVISOR)
+            && !state.spared.contains(&proc.pid())
+            && state.chance(probability)
+    };
+    if panics {
+        world.note(What::Panics, proc, None, &String::new);
+        panic!("a fault of the simulation: this handler panics");
+    }
+}
+
+/// Something happened to a simulated process.
+#[cold]
+fn note(what: What, who: &Proc, other: Option<Pid>, text: &dyn Fn() -> String) {
+    if let Some(world) = world(who) {
+        world.note(what, who, other, text);
+    }
+}
+
+/// A process takes a message out of its mailbox.
+#[inline]
+pub(crate) fn handles(who: &Proc, table: &'static MsgTable) {
+    if who.has(SIMULATED) {
+        note(What::Handles, who, None, &|| short((table.type_name)()));
+    }
+}
+
+/// A call is run in place, for a caller given as a packed pid.
+#[inline]
+pub(crate) fn calls(server: &Proc, caller: u64, name: fn() -> &'static str) {
+    if server.has(SIMULATED) {
+        let caller = if caller == 0 { server.node.init_pid() } else { unpack(server, caller) };
+        note(What::Calls, server, Some(caller), &|| short(name()));
+    }
+}
+
+/// A process was made.
+#[inline]
+pub(crate) fn starts(proc: &Proc) {
+    if proc.has(SIMULATED) {
+        note(What::Starts, proc, proc.parent(), &|| short((proc.table.type_name)()));
+    }
+}
+
+/// A process ends.
+#[inline]
+pub(crate) fn ends(proc: &Proc, reason: &ExitReason) {
+    if proc.has(SIMULATED) {
+        note(What::Ends, proc, None, &|| reason.to_string());
+    }
+}
+
+/// The order in which timers that are due together fire: a permutation of `due`.
+pub(crate) fn shuffle<T>(node: &NodeInner, due: &mut [T]) {
+    let Some(world) = node.rt.sched.world() else { return };
+    let mut state = world.state.lock();
+    for at in 0..due.len().saturating_sub(1) {
+        let left = due.len() - at;
+        let pick = state.choose(left, |policy| policy.random().below(left));
+        due[at..=at + pick].rotate_right(1);
+    }
+}
