@@ -303,6 +303,8 @@ fn g31_a_call_leaves_no_monitor_message_or_timer_behind_whatever_its_outcome() {
         process::sleep(secs(60)).await;
         process::exit(server.pid(), custom());
         assert_eq!(kind(dying.await), CallErrorKind::Exit(custom()));
+        // Its caller is told when the handle goes, with the state; others find it dead a moment later.
+        process::wait(server.pid()).await;
         assert_eq!(kind(server.call(Get).await), CallErrorKind::NoProc);
         let info = process::process_info(me.pid()).unwrap();
         assert!(info.monitors.is_empty() && info.links.is_empty());

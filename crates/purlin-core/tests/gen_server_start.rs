@@ -35,13 +35,19 @@ fn g1_g2_start_returns_the_server_after_init_has_finished() {
 #[test]
 fn g3_ignore_starts_nothing_ends_normally_and_frees_the_name() {
     everywhere(|mut me| async move {
+        let refused = || Setup::default().init(|_| Box::pin(async { Err(InitError::Ignore) }));
+        let (_, end) = me.spawn_monitor(async move |_: Mailbox<()>| {
+            let _ = Lab::start_link(refused()).await;
+            process::yield_now().await;
+        });
+        // Its starter survives an end that is normal.
+        assert_eq!(down(&mut me, end).await.reason, ExitReason::Normal);
         me.trap_exits(true);
-        let refused = Setup::default().init(|_| Box::pin(async { Err(InitError::Ignore) }));
-        let started = Lab::start_link(refused).name("ignored").await;
+        let started = Lab::start_link(refused()).name("ignored").await;
         assert_eq!(started.unwrap_err(), StartError::Ignore);
         assert_eq!(process::whereis("ignored"), None);
-        assert_eq!(next::<Exit>(&mut me).await.reason, ExitReason::Normal);
         assert_eq!(living(), [me.pid()]);
+        nothing(&mut me);
         Lab::start(Setup::default()).name("ignored").await.unwrap();
     });
 }
@@ -54,10 +60,18 @@ fn g4_stop_in_init_fails_the_start_with_the_reason_and_the_process_exits_with_it
         for reason in [custom(), ExitReason::Normal, ExitReason::Shutdown] {
             let given = reason.clone();
             let setup = Setup::logging(&log).init(move |_| Box::pin(async { Err(InitError::Stop(given)) }));
-            assert_eq!(Lab::start_link(setup).await.unwrap_err(), StartError::Failed(reason.clone()));
-            assert_eq!(next::<Exit>(&mut me).await.reason, reason);
+            let (_, end) = me.spawn_monitor(async move |_: Mailbox<()>| {
+                let _ = Lab::start_link(setup).await;
+                process::yield_now().await;
+            });
+            // The link tells a starter that does not trap.
+            assert_eq!(down(&mut me, end).await.reason, reason);
+            let given = reason.clone();
+            let setup = Setup::logging(&log).init(move |_| Box::pin(async { Err(InitError::Stop(given)) }));
+            assert_eq!(Lab::start_link(setup).await.unwrap_err(), StartError::Failed(reason));
+            nothing(&mut me);
         }
-        assert_eq!(log.all(), ["init"; 3], "terminate does not run: there is no state");
+        assert_eq!(log.all(), ["init"; 6], "terminate does not run: there is no state");
     });
 }
 
@@ -124,7 +138,7 @@ fn g6_an_init_that_panics_before_it_is_a_future_fails_the_start() {
         me.trap_exits(true);
         let StartError::Failed(reason) = Hasty::start_link(true).await.unwrap_err() else { panic!() };
         assert!(is_planned(&reason, "before the future"), "{reason}");
-        assert_eq!(next::<Exit>(&mut me).await.reason, reason);
+        nothing(&mut me);
         assert!(Hasty::start(false).await.unwrap().is_alive());
     });
 }

@@ -81,7 +81,7 @@ fn r43_locks_of_different_keys_are_held_at_the_same_time() {
         assert_eq!(locked(&locks).await, "4");
         for held in held {
             held.release.send(()).unwrap();
-            assert_eq!(end_of(&mut me, held.pid).await, ExitReason::Normal);
+            ended_normally(&mut me, held.pid).await;
         }
         assert_eq!(locked(&locks).await, "0");
     });
@@ -706,7 +706,7 @@ fn one_that_waited_in_a_registry_that_was_restarted_meanwhile_is_told_all_the_sa
         locks.server().unwrap().stop().await.unwrap();
         builder.start().await.unwrap();
         held.release.send(()).unwrap();
-        assert_eq!(end_of(&mut me, held.pid).await, ExitReason::Normal);
+        ended_normally(&mut me, held.pid).await;
         assert!(matches!(waiting.await, Err::<(), _>(LockError::Registry(_))));
         assert_eq!(locked(&locks).await, "0");
     });

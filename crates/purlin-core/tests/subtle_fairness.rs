@@ -13,6 +13,8 @@ use purlin_core::*;
 /// More activations than any test waits for.
 const MANY: usize = 50_000;
 
+type Turn = Box<dyn FnOnce(&mut Lab, &mut Cx<Lab>) + Send>;
+
 /// Casts to itself again and again, and works for `each` in between.
 fn churn(turns: Arc<AtomicUsize>, each: Duration) -> impl FnOnce(&mut Lab, &mut Cx<Lab>) + Send + 'static {
     move |_, cx| {
@@ -21,7 +23,7 @@ fn churn(turns: Arc<AtomicUsize>, each: Duration) -> impl FnOnce(&mut Lab, &mut 
             std::hint::spin_loop();
         }
         if turns.fetch_add(1, Ordering::SeqCst) < MANY {
-            let again: Box<dyn FnOnce(&mut Lab, &mut Cx<Lab>) + Send> = Box::new(churn(turns, each));
+            let again: Turn = Box::new(churn(turns, each));
             cx.this().cast(casting(again));
         }
     }

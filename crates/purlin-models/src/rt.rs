@@ -42,6 +42,8 @@ pub(crate) mod sim {
     pub(crate) fn arrive_all(_from: &Proc, _to: Option<Pid>) {}
 
     pub(crate) fn arrive_all_of_current() {}
+
+    pub(crate) fn interlude(_proc: &Proc) {}
 }
 
 /// A process, from its start to the end of the model.

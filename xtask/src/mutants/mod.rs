@@ -24,10 +24,16 @@ use parse::{Mutant, TestName};
 use run::Ending;
 use statements::{COMPONENTS, Component, Statements};
 
-const USAGE: &str = "cargo xtask mutants [--only <mutant, statement or file>] [--list] [--write]";
+const USAGE: &str = "cargo xtask mutants [--only <mutant, statement or file>] [--list] [--check] [--write]";
+
+/// Where the lists of OTP's statements are, on machines that have them.
+const LISTS: &str = "../shared/otp";
 
 /// Where the lists of mutants and the list of statements are.
 const FOLDER: &str = "conformance";
+
+/// Bugs that the small worlds of `tests/explored.rs` must find, beside the lists of the components.
+const PLANTED: &str = "planted";
 
 /// The page that `--write` writes the result into.
 const PAGE: &str = "docs/conformance.md";
@@ -37,6 +43,8 @@ const PAGE: &str = "docs/conformance.md";
 struct Options {
     only: Option<String>,
     list: bool,
+    /// Nothing is built or run: do texts, numbers, names and the page agree?
+    check: bool,
     write: bool,
 }
 
@@ -49,11 +57,12 @@ impl Options {
             match argument.as_str() {
                 "--only" => options.only = Some(arguments.next()?.clone()),
                 "--list" => options.list = true,
+                "--check" => options.check = true,
                 "--write" => options.write = true,
                 _ => return None,
             }
         }
-        (!(options.write && (options.only.is_some() || options.list))).then_some(options)
+        (!((options.write || options.check) && (options.only.is_some() || options.list))).then_some(options)
     }
 
     /// Whether the mutant is asked for: by its file's name, else by one of its statements or by a part of its own name.
@@ -97,6 +106,9 @@ fn check(options: &Options) -> Result<bool, String> {
         wanted.iter().for_each(|mutant| print!("{}", listed(mutant)));
         return Ok(true);
     }
+    if options.check {
+        return agreed(&root, &statements, &wanted);
+    }
     let place = Place::below(&target(&root));
     copy::tree(&root, &place.tree, &files)?;
     let binaries = run::build(&place, &binaries(&wanted, options))?;
@@ -138,11 +150,52 @@ fn target(root: &Path) -> PathBuf {
     std::path::absolute(&folder).unwrap_or(folder)
 }
 
+/// Whether everything that can be told without a run agrees: every mutant's text is where it says (that was found out before), every statement that
+/// counts has a mutant and a test, the page shows them, and the statements are those of the lists of OTP, where those are at hand.
+fn agreed(root: &Path, statements: &Statements, mutants: &[Mutant]) -> Result<bool, String> {
+    let red = mutants.iter().map(|mutant| mutant.name.clone()).collect();
+    let tests = coverage::numbered_tests(&sources(root)?);
+    let coverage = Coverage::new(statements, mutants, &red, &tests);
+    let total = coverage.total();
+    println!("{} of {} statements that count have a test and a mutant", total.covered, total.counted);
+    let lists = root.join(LISTS);
+    let same_lists = match lists.is_dir() {
+        true => same_statements(&lists, statements)?,
+        false => {
+            println!("the lists of OTP's statements are not here: not compared");
+            true
+        },
+    };
+    let same = same_page(root, &coverage, false)?;
+    Ok(same && same_lists && total.covered == total.counted)
+}
+
+/// Whether the numbers in `statements.txt` are those of the lists.
+fn same_statements(lists: &Path, statements: &Statements) -> Result<bool, String> {
+    let mut same = true;
+    for component in COMPONENTS {
+        let text = read(&lists.join(format!("{}.md", component.name)))?;
+        let theirs = statements::listed(&text, component);
+        let ours = statements.numbers(component);
+        for (these, what) in [(theirs.difference(&ours), "is missing"), (ours.difference(&theirs), "is of no list")] {
+            for number in these {
+                println!("conformance/statements.txt: {number} {what}");
+                same = false;
+            }
+        }
+        println!("{}: {} statements, as in the list of OTP", component.heading, ours.len());
+    }
+    Ok(same)
+}
+
 /// All mutants, by file. A file that cannot be read is an error, unless only other files are asked for.
 fn load(root: &Path, options: &Options) -> Result<Vec<Mutant>, String> {
     let mut mutants = Vec::new();
     let mut errors = Vec::new();
-    for list in COMPONENTS.iter().map(|component| component.name) {
+    // Planted bugs may be where mutants are: they are asked for by name.
+    let planted = options.only.as_deref().filter(|only| only.starts_with(PLANTED)).map(|_| PLANTED);
+    let lists = COMPONENTS.iter().map(|component| component.name).filter(|_| planted.is_none());
+    for list in lists.chain(planted) {
         let path = root.join(FOLDER).join(format!("{list}.mutants"));
         if !path.exists() {
             continue;

@@ -2,6 +2,8 @@
 //!
 //! A line is a number, perhaps a mark in brackets that says why the statement does not count, and the statement in short.
 
+use std::collections::BTreeSet;
+
 /// A component, the letters that its statements begin with, and its heading.
 pub(super) struct Component {
     pub(super) name: &'static str,
@@ -72,6 +74,12 @@ impl Statements {
         Ok(Statements { all })
     }
 
+    /// The numbers of a component's statements.
+    pub(super) fn numbers(&self, component: &Component) -> BTreeSet<String> {
+        let own = self.all.iter().filter(|statement| statement.component == component.name);
+        own.map(|statement| statement.number.clone()).collect()
+    }
+
     /// Whether there is a statement of this number.
     pub(super) fn has(&self, number: &str) -> bool {
         self.all.iter().any(|statement| statement.number == number)
@@ -94,9 +102,25 @@ pub(super) fn numbers_of(function: &str) -> Vec<String> {
     numbers.take_while(|number| component_of(number).is_some()).collect()
 }
 
+/// The numbers of the statements in a list of OTP's: lines that begin with one and a full stop.
+pub(super) fn listed(text: &str, component: &Component) -> BTreeSet<String> {
+    let number = |line: &str| {
+        let (number, _) = line.split_once('.')?;
+        (component_of(number) == Some(component.name)).then(|| number.to_owned())
+    };
+    text.lines().filter_map(number).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_s_statements_are_the_lines_that_begin_with_a_number_and_a_full_stop() {
+        let text = "# sys\nSY1. one\nSY12. two. P3. no\nP4. another component\nSY5 no full stop\n";
+        let sys = COMPONENTS.iter().find(|component| component.name == "sys").expect("it is there");
+        assert_eq!(listed(text, sys), ["SY1".to_owned(), "SY12".to_owned()].into());
+    }
 
     #[test]
     fn numbers_come_first_in_a_test_s_name() {

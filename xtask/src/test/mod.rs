@@ -57,7 +57,13 @@ fn steps() -> Vec<Step> {
         )
         .package("purlin-benches")
         .full(),
+        Step::new("conformance", &["cargo xtask mutants --check"]).command("mutants").minutes(2),
         Step::new("mutants", &["cargo xtask mutants"]).command("mutants").full().minutes(30),
+        Step::new("planted bugs", &["cargo xtask mutants --only planted"])
+            .env("PURLIN_SIM_SEEDS", "10000")
+            .command("mutants")
+            .full()
+            .minutes(30),
         Step::new(
             "benchmarks",
             &["cargo run --release -p purlin-benches -- --json target/benchmarks.jsonl all"],

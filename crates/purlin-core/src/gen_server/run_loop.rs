@@ -141,7 +141,8 @@ pub(super) unsafe fn activate<S: GenServer>(proc: &Proc, old: u64, run: &RunCx<'
                 Step::Finish(reason) => return finish(proc, reason),
             }
         }
-        if handled >= budget && (budget == BUDGET || sim::gives_way(proc))
+        if handled >= BUDGET
+            || (handled >= budget && sim::gives_way(proc))
             || (handled % CLOCK_EVERY == CLOCK_EVERY - 1
                 && budget == BUDGET
                 && sched::slice_over(proc.node.now()))

@@ -18,11 +18,13 @@ use crate::call::slot::Replier;
 use crate::gen_server::cx::{Cx, Marks};
 use crate::gen_server::frame::{BoxFrame, Frame};
 use crate::gen_server::run_loop::{self, Step};
-use crate::gen_server::shape::InitError;
+use crate::gen_server::shape::{InitError, keep_unanswered};
 use crate::gen_server::start::StartError;
 use crate::gen_server::traits::GenServer;
 use crate::mailbox::envelope::Envelope;
-use crate::process::cell::{self, Cell, DEBUGGED, NO_DIRECT, Proc, ProcTable, Runner, SLOW, SUSPENDED};
+use crate::process::cell::{
+    self, CHILD, Cell, DEBUGGED, NO_DIRECT, Proc, ProcTable, Runner, SLOW, SUSPENDED, TRAP,
+};
 use crate::process::exit_reason::ExitReason;
 use crate::process::panic;
 use crate::process::pid::MonitorRef;
@@ -309,26 +311,36 @@ pub(super) unsafe fn discard<S: GenServer>(proc: &Proc) {
     // SAFETY: called once, under RUN, with no reader inside. The frame goes first: it borrows the state.
     unsafe {
         let body = body::<S>(proc);
-        // A start that fails is told by its result alone: nobody was given the reference that a DOWN would come with.
+        // A start that fails is told by its result alone: nobody was given the reference that a DOWN would come with, and the EXIT of a
+        // process that never was would tell a starter that traps the same thing twice. One that does not trap dies by it.
         if (*body).starter.is_some()
-            && let Some(monitor) = (*body).rare.as_mut().and_then(|r| r.start_monitor.take())
             && let Some(starter) = proc.parent().and_then(|parent| proc.node.lookup(parent))
         {
-            relations::demonitor(&starter, monitor);
+            if let Some(monitor) = (*body).rare.as_mut().and_then(|r| r.start_monitor.take()) {
+                relations::demonitor(&starter, monitor);
+            }
+            if proc.has(CHILD) && starter.has(TRAP) {
+                relations::unlink(&starter, proc.pid());
+            }
         }
         cancel_idle_timeout::<S>(proc, body);
-        if let Some(frame) = (*body).pending.take() {
-            drop_frame(frame);
-        }
         // An answer is withheld until the very end, also when the handler never got to the marks.
-        let after = (*body).cx.marks.more.take().map(|m| m.after).unwrap_or_default();
+        let mut after = Vec::new();
+        let unanswered = keep_unanswered(|| {
+            if let Some(mut frame) = (*body).pending.take() {
+                frame.give_up(&raw mut (*body).cx.marks);
+                drop_frame(frame);
+            }
+            after = (*body).cx.marks.more.take().map(|m| m.after).unwrap_or_default();
+            if std::mem::take(&mut (*body).has_state)
+                && let Err(reason) = panic::catch(|| (*body).state.assume_init_drop())
+            {
+                tracing::error!(pid = %proc.pid(), %reason, "a server's state panicked when it was dropped");
+            }
+        });
+        after.extend(unanswered);
         if !after.is_empty() {
             (*body).rare().after.extend(after);
-        }
-        if std::mem::take(&mut (*body).has_state)
-            && let Err(reason) = panic::catch(|| (*body).state.assume_init_drop())
-        {
-            tracing::error!(pid = %proc.pid(), %reason, "a server's state panicked when it was dropped");
         }
     }
 }

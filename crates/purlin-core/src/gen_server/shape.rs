@@ -1,5 +1,6 @@
 //! What a handler may return: a reply, a reply or a crash, a reply now or later.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use crate::call::slot::Replier;
@@ -175,28 +176,29 @@ impl<R> From<R> for Reply<R> {
 enum Meeting<R> {
     Open,
     Answered(R),
-    Waiting(Replier<R>),
+    /// With what becomes of it unanswered.
+    Waiting(Replier<R>, fn(Replier<R>)),
     Closed,
 }
 
 #[doc(hidden)]
 pub struct Later<R>(Arc<Mutex<Meeting<R>>>);
 
-impl<R: Send> Later<R> {
+impl<R: Send + 'static> Later<R> {
     /// The handler has returned the promise: the caller's slot is known now.
     pub(crate) fn meet(self, replier: Replier<R>) {
         let mut meeting = self.0.lock();
         match std::mem::replace(&mut *meeting, Meeting::Closed) {
             Meeting::Open => {
                 replier.mark_deferred();
-                *meeting = Meeting::Waiting(replier);
+                *meeting = Meeting::Waiting(replier, fail);
             },
             Meeting::Answered(reply) => {
                 drop(meeting);
                 crate::gen_server::message::give(replier, reply);
             },
             // The handle was dropped unanswered: so is the call.
-            Meeting::Closed | Meeting::Waiting(_) => {
+            Meeting::Closed | Meeting::Waiting(..) => {
                 drop(meeting);
                 drop(replier);
             },
@@ -221,7 +223,7 @@ impl<R> ReplyTo<R> {
         let mut meeting = meeting.lock();
         match std::mem::replace(&mut *meeting, Meeting::Closed) {
             Meeting::Open => *meeting = Meeting::Answered(reply),
-            Meeting::Waiting(replier) => {
+            Meeting::Waiting(replier, _) => {
                 drop(meeting);
                 crate::rt::sim::arrive_all_of_current();
                 crate::gen_server::message::give(replier, reply);
@@ -237,7 +239,7 @@ impl<R> ReplyTo<R> {
     {
         self.0
             .as_ref()
-            .is_none_or(|m| matches!(&*m.lock(), Meeting::Waiting(replier) if replier.is_abandoned()))
+            .is_none_or(|m| matches!(&*m.lock(), Meeting::Waiting(replier, _) if replier.is_abandoned()))
     }
 }
 
@@ -245,9 +247,41 @@ impl<R> Drop for ReplyTo<R> {
     fn drop(&mut self) {
         if let Some(meeting) = self.0.take() {
             let before = std::mem::replace(&mut *meeting.lock(), Meeting::Closed);
-            drop(before);
+            if let Meeting::Waiting(replier, fail) = before {
+                fail(replier);
+            }
         }
     }
+}
+
+/// Something to do when the process has ended.
+pub(crate) type AtEnd = Box<dyn FnOnce() + Send>;
+
+thread_local! {
+    /// While a server's handler and state are dropped: the calls that it had not answered.
+    static UNANSWERED: RefCell<Option<Vec<AtEnd>>> = const { RefCell::new(None) };
+}
+
+/// Fails a call, unless that is up to [`keep_unanswered`].
+fn fail<R: Send + 'static>(replier: Replier<R>) {
+    let mut replier = Some(replier);
+    // A thread that comes to its end has no such list any more. What is not kept is dropped outside the borrow: that wakes the caller.
+    let _ = UNANSWERED.try_with(|kept| {
+        if let Some(kept) = kept.borrow_mut().as_mut()
+            && let Some(replier) = replier.take()
+        {
+            kept.push(Box::new(move || drop(replier)));
+        }
+    });
+    drop(replier);
+}
+
+/// Drops a server's handler and state, by `f`. The callers of calls that it had not answered would hear of the end at once, while names,
+/// keys and the rest of the state are still there; so these calls are returned, to be failed when all is gone.
+pub(crate) fn keep_unanswered(f: impl FnOnce()) -> Vec<AtEnd> {
+    let before = UNANSWERED.replace(Some(Vec::new()));
+    f();
+    UNANSWERED.replace(before).unwrap_or_default()
 }
 
 impl<R> std::fmt::Debug for ReplyTo<R> {

@@ -93,13 +93,14 @@ pub trait GenServer: Sized + Send + 'static {
         let _ = table;
     }
 
-    /// Starts a server; awaiting the result waits for `init`.
+    /// Starts a server; awaiting the result waits for `init`. Who stops awaiting before that calls the start off: the server is killed.
     #[track_caller]
     fn start(args: Self::Args) -> Start<Self> {
         Start::new(args, false)
     }
 
-    /// [`start`](Self::start), linked with the calling process from before `init`; that process is the server's parent.
+    /// [`start`](Self::start), linked with the calling process from before `init`; that process is the server's parent. If the start
+    /// fails, a caller that traps exits gets the error and no `Exit`; one that does not ends for the same reason, unless it is `Normal`.
     #[track_caller]
     fn start_link(args: Self::Args) -> Start<Self> {
         Start::new(args, true)

@@ -29,11 +29,14 @@ pub(crate) fn finish(proc: &Proc, reason: ExitReason) -> Option<ProcRef> {
     proc.word.update(0, EXITING);
     report::ended(proc, &reason);
     crate::rt::sim::ends(proc, &reason);
+    crate::rt::sim::interlude(proc);
     // SAFETY: we hold RUN, which lets no reader in, and this is the only place that discards.
     unsafe { (proc.table.discard)(proc) };
+    crate::rt::sim::interlude(proc);
     if proc.has(OWNS) {
         release(proc);
     }
+    crate::rt::sim::interlude(proc);
     if proc.has(TIMERS) {
         proc.node.rt().timers.cancel_all(proc.pid());
     }
@@ -47,7 +50,9 @@ pub(crate) fn finish(proc: &Proc, reason: ExitReason) -> Option<ProcRef> {
     for waker in bound.map(|b| Bound::into_waiting(*b)).into_iter().flatten() {
         waker.wake();
     }
+    crate::rt::sim::interlude(proc);
     relations::close(proc, &reason);
+    crate::rt::sim::interlude(proc);
     let kept = proc.node.remove(proc.pid());
     // SAFETY: we hold RUN.
     unsafe { (proc.table.ended)(proc, &reason) };

@@ -356,8 +356,8 @@ impl<M: Send + 'static> Mailbox<M> {
 
     /// Is it time to give way?
     fn spent(&mut self) -> bool {
-        if self.proc.has(SIMULATED) {
-            return sim::gives_way(&self.proc);
+        if self.proc.has(SIMULATED) && sim::gives_way(&self.proc) {
+            return true;
         }
         if self.taken < IN_A_ROW {
             return false;

@@ -215,6 +215,7 @@ pub(crate) fn monitor(me: &Proc, target: MonitorTarget, options: WatchOptions) -
             Watch { target, pid, tag: options.tag, convert: options.convert, ends_alias: options.ends_alias },
         )
     });
+    crate::rt::sim::interlude(me);
     let watched =
         found.is_some_and(|p| open(&p, |r| r.watchers.insert(id, Watcher::Process(me.pid()))).is_some());
     if !watched {

@@ -4,7 +4,7 @@
 //!   schedule(p) on an executor's thread ──► that executor's ring (256) ──overflow──► shared queue
 //!   schedule(p) elsewhere ────────────────────────────────────────────────────────► shared queue
 //!
-//!   executor: own ring, every 61st time the shared queue first; then the shared queue; then half of another ring
+//!   executor: own ring, at first and every 61st time the shared queue first; then the shared queue; then half of another ring
 //! ```
 //! An executor that finds nothing announces that, looks once more, and returns to tokio; see `rt::idle` for why no wake-up is
 //! lost. A push into the own ring wakes nobody while the ring holds only that one process: this executor will get to it next, and
@@ -233,7 +233,8 @@ impl Sched {
         if let Some(world) = &self.world {
             return world.take_of(self.owner);
         }
-        if tick % FAIRNESS == FAIRNESS - 1
+        // At the beginning of a slice as well: one of long activations ends before there were so many of them.
+        if (tick == 0 || tick % FAIRNESS == FAIRNESS - 1)
             && let Some(proc) = self.injector.pop()
         {
             return Some(proc);

@@ -24,7 +24,7 @@ pub type Me = Mailbox<AnyMsg>;
 pub const PLANNED: &str = "planned";
 
 /// Seeds of the simulated runs.
-pub const SEEDS: u64 = 24;
+pub const SEEDS: u64 = 200;
 
 const PATHS: [CallPath; 3] = [CallPath::Direct, CallPath::Queued, CallPath::Adaptive];
 
@@ -35,7 +35,7 @@ pub enum Run {
     Real { workers: usize, path: CallPath },
 }
 
-/// Runs `test` in a process of a fresh node, on the simulated runtime (24 seeds) and on the real one (1 and 2 workers).
+/// Runs `test` in a process of a fresh node, on the simulated runtime (200 seeds) and on the real one (1 and 2 workers).
 pub fn everywhere<F, Fut>(test: F)
 where
     F: Fn(Me) -> Fut + Clone + Send + 'static,
@@ -51,8 +51,8 @@ where
     F: Fn(Me) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    for path in PATHS {
-        for seed in 0..SEEDS {
+    for (nth, path) in PATHS.into_iter().enumerate() {
+        for seed in (nth as u64..SEEDS).step_by(PATHS.len()) {
             run(Run::Simulated { seed, path }, test.clone());
         }
         for workers in [1, 2] {
@@ -78,8 +78,8 @@ where
     F: Fn(Me) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    for path in PATHS {
-        for seed in 0..SEEDS {
+    for (nth, path) in PATHS.into_iter().enumerate() {
+        for seed in (nth as u64..SEEDS).step_by(PATHS.len()) {
             run(Run::Simulated { seed, path }, test.clone());
         }
     }
@@ -216,6 +216,12 @@ pub fn idle() -> Pid {
 pub async fn end_of(me: &mut Me, pid: Pid) -> ExitReason {
     let monitor = me.monitor(pid);
     down(me, monitor).await.reason
+}
+
+/// Waits until a process has ended, which it must have done with `Normal`; it may have done so before anybody asked.
+pub async fn ended_normally(me: &mut Me, pid: Pid) {
+    let reason = end_of(me, pid).await;
+    assert!(matches!(reason, ExitReason::Normal | ExitReason::NoProc), "{reason}");
 }
 
 /// Waits for the `Down` of a monitor; other messages stay.

@@ -9,6 +9,7 @@
 //! * a process that could go on gives way: before a call, before it takes a message that is there ([`gives_way`]);
 //! * a call takes the way in place or through the mailbox ([`before_call`]);
 //! * messages and signals arrive later than they were sent (`wires`);
+//! * others run in the middle of what the kernel does in several steps, such as the end of a process ([`interlude`]);
 //! * timers that are due at the same time fire in any order;
 //! * tokio tasks of the program run in between, if there are any;
 //! * faults, if they are asked for (`faults`).
@@ -43,7 +44,7 @@ use crate::process::cell::{BOUNDED, GAVE_WAY, Proc, Rejected, SIMULATED, SUPERVI
 use crate::process::exit_reason::ExitReason;
 use crate::process::panic;
 use crate::process::pid::Pid;
-use crate::process::run::{packed, unpack};
+use crate::process::run::{IN_A_ROW, packed, unpack};
 use crate::rt::sim::faults::happens;
 use crate::rt::sim::policy::Policy;
 use crate::rt::sim::tape::Tape;
@@ -102,6 +103,10 @@ struct State {
     /// How the run left the simulation.
     left: Vec<String>,
     steps: u64,
+    /// Inside an interlude.
+    in_interlude: bool,
+    /// Calls made in the present step.
+    calls: u32,
     /// A process, and how often it has run.
     watched: (u64, u64),
     /// How many more times real time is lost.
@@ -186,6 +191,12 @@ impl State {
         most * part / 16
     }
 
+    /// A process that calls again and again in one step may wait for what only another step brings.
+    fn called_too_often(&mut self) -> bool {
+        self.calls += 1;
+        self.calls.is_multiple_of(IN_A_ROW)
+    }
+
     fn take(&mut self) -> Option<Item> {
         match self.ready.len() {
             0 => None,
@@ -223,6 +234,8 @@ impl World {
                 spared: HashSet::new(),
                 left: Vec::new(),
                 steps: 0,
+                in_interlude: false,
+                calls: 0,
                 watched: (u64::MAX, 0),
                 slow: if slow { SLOW_STEPS } else { 0 },
             }),
@@ -560,6 +573,9 @@ pub(crate) enum Way {
 pub(crate) fn before_call(proc: &Proc) -> Way {
     let Some(world) = world(proc) else { return Way::Direct };
     let caller = current::current_proc();
+    if caller.is_some() && world.state.lock().called_too_often() {
+        return Way::Yield;
+    }
     if caller.as_ref().is_some_and(|caller| gives_way(caller)) {
         return Way::Yield;
     }
@@ -610,6 +626,15 @@ fn maybe_panic(proc: &Proc) {
 fn note(what: What, who: &Proc, other: Option<Pid>, text: &dyn Fn() -> String) {
     if let Some(world) = world(who) {
         world.note(what, who, other, text);
+    }
+}
+
+/// Between two steps of the kernel that other threads could look in between, on a real node: some of the others run here, on this stack. The
+/// caller holds no lock.
+#[inline]
+pub(crate) fn interlude(proc: &Proc) {
+    if proc.has(SIMULATED) {
+        run::interlude(proc);
     }
 }
 

@@ -7,7 +7,7 @@
 //!   running one falls below all others. A bug that needs `depth` orderings in a run of `k` steps of `n` parties is found with a probability
 //!   of at least 1/(n·k^(depth-1)). Finds what needs somebody to be starved for long.
 //!
-//! PCT wants to know how long a run is. A seed has to say everything, so the length is drawn from it too, between 32 and 8,192 steps on a
+//! PCT wants to know how long a run is. A seed has to say everything, so the length is drawn from it too, between 32 and 4,096 steps on a
 //! logarithmic scale. After that many steps PCT goes on as Random, so that nobody who spins while waiting for another is alone for ever.
 
 use crate::process::small_map::MixMap;
@@ -34,6 +34,8 @@ pub(crate) struct Policy {
     /// How often somebody who could go on is interrupted, of 256 times.
     interrupts: u64,
     step: u64,
+    /// Who was picked last, and how many times in a row.
+    streak: (u64, u32),
 }
 
 enum Kind {
@@ -42,6 +44,8 @@ enum Kind {
     Pct { priorities: MixMap<u64, u64>, changes: Vec<u64>, end: u64 },
 }
 
+/// Who runs this often in a row while others could waits for one of them, in a loop: it falls below them.
+const SPINS: u32 = 50;
 /// Priorities of those who have been passed over lie below all others.
 const HIGH: u64 = 1 << 63;
 
@@ -59,7 +63,7 @@ impl Policy {
             Scheduler::Fifo => Kind::Fifo,
             Scheduler::Random | Scheduler::BySeed => Kind::Random,
             Scheduler::Pct(depth) => {
-                let octave = 32u64 << ((lot >> 16) % 8);
+                let octave = 32u64 << ((lot >> 16) % 7);
                 let end = octave + random.below(octave as usize) as u64;
                 let mut changes: Vec<u64> =
                     (1..depth.max(1)).map(|_| 1 + random.below(end as usize) as u64).collect();
@@ -67,7 +71,7 @@ impl Policy {
                 Kind::Pct { priorities: MixMap::default(), changes, end }
             },
         };
-        Policy { kind, random, interrupts, step: 0 }
+        Policy { kind, random, interrupts, step: 0, streak: (u64::MAX, 0) }
     }
 
     /// A number for what is no question of order (a fault, the way of a call).
@@ -84,14 +88,21 @@ impl Policy {
             Kind::Random => self.random.below(ready.len()),
             Kind::Pct { priorities, .. } => {
                 let random = &self.random;
-                let mut best = (0, 0);
+                let mut best = (0, 0, 0);
                 for (index, id) in ready.enumerate() {
                     let priority = *priorities.entry(id).or_insert_with(|| random.next() | HIGH);
                     if priority > best.1 || index == 0 {
-                        best = (index, priority);
+                        best = (index, priority, id);
                     }
                 }
-                best.0
+                let (index, _, id) = best;
+                self.streak = if self.streak.0 == id { (id, self.streak.1 + 1) } else { (id, 0) };
+                if self.streak.1 == SPINS {
+                    self.streak.1 = 0;
+                    // Later ones fall deeper, and all of them deeper than those at change points.
+                    priorities.insert(id, HIGH / 2 - self.step);
+                }
+                index
             },
         }
     }
@@ -117,8 +128,16 @@ impl Policy {
         }
     }
 
+    /// How many steps of others happen in the middle of something: 0 to 3.
+    pub(crate) fn interlude(&mut self) -> usize {
+        match (&self.kind, self.random.next() % 8) {
+            (Kind::Fifo, _) | (_, 1..) => 0,
+            (_, 0) => 1 + self.random.below(3),
+        }
+    }
+
     fn wear_off(&mut self) {
-        if matches!(self.kind, Kind::Pct { end, .. } if self.step > 2 * end) {
+        if matches!(self.kind, Kind::Pct { end, .. } if self.step > end) {
             self.kind = Kind::Random;
         }
     }

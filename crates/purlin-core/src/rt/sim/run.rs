@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::node::current::Tls;
 use crate::node::{Node, NodeInner};
-use crate::process::cell::SUPERVISOR;
+use crate::process::cell::{Proc, SUPERVISOR};
 use crate::process::exit;
 use crate::rt::sim::{Item, State, What, World, note};
 use std::ptr::NonNull;
@@ -55,11 +55,34 @@ impl Drop for Stop<'_> {
     }
 }
 
+/// Every eighth time, lets up to three things happen.
+#[cold]
+pub(super) fn interlude(proc: &Proc) {
+    let Some(world) = proc.node.rt().sched.world() else { return };
+    let steps = {
+        let mut state = world.state.lock();
+        if state.in_interlude || state.ready.is_empty() || !state.running {
+            return;
+        }
+        let steps = state.choose(4, |policy| policy.interlude());
+        state.in_interlude = steps > 0;
+        steps
+    };
+    if steps > 0 {
+        crate::node::current::tls(|tls| (0..steps).all(|_| step(world, tls)));
+        let mut state = world.state.lock();
+        state.in_interlude = false;
+        // The executor is still at it.
+        state.running = true;
+    }
+}
+
 /// Does one thing; `false` when there is none.
 fn step(world: &Arc<World>, tls: &Tls) -> bool {
     let (item, fault) = {
         let mut state = world.state.lock();
         let fault = if state.faults.at_steps() && !state.ready.is_empty() { fault(&mut state) } else { None };
+        state.calls = 0;
         let item = state.take();
         // Said under the lock that the next push takes.
         state.running = item.is_some();
