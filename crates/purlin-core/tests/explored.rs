@@ -169,7 +169,8 @@ async fn worker() -> Ref<Worker> {
 
 /// Runs these bodies as processes, and waits for their ends, all of them normal.
 async fn all<Fut: Future<Output = ()> + Send + 'static>(bodies: impl IntoIterator<Item = Fut>) {
-    let processes: Vec<_> = bodies.into_iter().map(|body| process::spawn(move |_: Mailbox<()>| body)).collect();
+    let processes: Vec<_> =
+        bodies.into_iter().map(|body| process::spawn(move |_: Mailbox<()>| body)).collect();
     for process in processes {
         let reason = process.wait().await;
         assert!(matches!(reason, ExitReason::Normal | ExitReason::NoProc), "{reason}");
@@ -411,7 +412,7 @@ impl Drop for Counted {
 async fn child_of(supervisor: &SupervisorRef, id: &str) -> Pid {
     loop {
         let children = supervisor.which_children().await.unwrap();
-        let child = children.iter().find(|child| child.id.as_ref().is_some_and(|own| own.to_string() == id));
+        let child = children.iter().find(|child| child.id.as_ref().is_some_and(|own| *own == id));
         match child.and_then(|child| child.status.pid()) {
             Some(pid) if process::is_alive(pid) => return pid,
             _ => process::sleep(millis(1)).await,
@@ -471,7 +472,10 @@ fn children_that_belong_together_end_and_start_together() {
         let supervisor = supervisor
             .max_restarts(100, secs(5))
             .children(
-                counts.iter().zip(["a", "b", "c"]).map(|(counts, id)| Counted::child_spec(counts.clone()).id(id)),
+                counts
+                    .iter()
+                    .zip(["a", "b", "c"])
+                    .map(|(counts, id)| Counted::child_spec(counts.clone()).id(id)),
             )
             .start_link()
             .await
@@ -506,7 +510,8 @@ fn a_name_has_one_holder_and_is_free_when_its_end_is_known() {
                 for _ in 0..2 {
                     match Worker::start(None).name(Name::new("one")).await {
                         Ok(server) => {
-                            let other = holders.lock().unwrap().iter().copied().find(|pid| process::is_alive(*pid));
+                            let other =
+                                holders.lock().unwrap().iter().copied().find(|pid| process::is_alive(*pid));
                             assert_eq!(other, None, "two holders of one name");
                             holders.lock().unwrap().push(server.pid());
                             process::yield_now().await;

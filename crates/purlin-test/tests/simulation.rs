@@ -298,7 +298,7 @@ fn code_that_the_seed_does_not_decide_is_found_out() {
 fn leaving_the_simulation_is_told() {
     for (subject, says) in [
         ("uses_a_thread", "woken from another thread"),
-        ("opens_a_socket", "sockets"),
+        ("opens_a_socket", "used a socket"),
         ("waits_for_nothing", "something that never happens"),
         ("leaves_a_process", "leaves_a_process"),
         ("dies_with_a_linked_process", "as meant"),

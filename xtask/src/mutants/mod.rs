@@ -177,7 +177,9 @@ fn same_statements(lists: &Path, statements: &Statements) -> Result<bool, String
         let text = read(&lists.join(format!("{}.md", component.name)))?;
         let theirs = statements::listed(&text, component);
         let ours = statements.numbers(component);
-        for (these, what) in [(theirs.difference(&ours), "is missing"), (ours.difference(&theirs), "is of no list")] {
+        for (these, what) in
+            [(theirs.difference(&ours), "is missing"), (ours.difference(&theirs), "is of no list")]
+        {
             for number in these {
                 println!("conformance/statements.txt: {number} {what}");
                 same = false;

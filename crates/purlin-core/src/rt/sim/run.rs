@@ -8,7 +8,8 @@ use crate::node::current::Tls;
 use crate::node::{Node, NodeInner};
 use crate::process::cell::{Proc, SUPERVISOR};
 use crate::process::exit;
-use crate::rt::sim::{Item, State, What, World, note};
+use crate::rt::sim::hooks::note;
+use crate::rt::sim::{Item, State, What, World};
 use std::ptr::NonNull;
 
 /// How many steps before tokio's driver gets a turn.
