@@ -234,11 +234,11 @@ async fn what_init_returns_decides_over_the_start() -> Result<()> {
 async fn an_init_that_takes_too_long_is_killed_and_leaves_nothing() {
     let started = Clerk::start("forget").name("slow").timeout(secs(1)).await;
     assert_eq!(started.unwrap_err(), StartError::Timeout);
-    assert_eq!(
-        (process::whereis("slow"), Node::current().stats().processes),
-        (None, 1),
-        "only the test is left"
-    );
+    assert_eq!(process::whereis("slow"), None);
+    // Its pid is free a moment after its end was told.
+    while Node::current().stats().processes > 1 {
+        process::yield_now().await;
+    }
 }
 
 #[purlin::test]
