@@ -43,20 +43,34 @@
 //! # }
 //! ```
 //!
+//! # Where things are
+//! * [`mod@test`]: the handle `t: Test` of a test: [`supervised`] children, things to do at the end, [`logs`], [`telemetry`], the check for leaks.
+//! * [`receive`]: `assert_receive!` and its relatives, on the test's mailbox.
+//! * [`Sim`] and [`Simulation`]: a simulated run, and how it is set up.
+//! * `guide/testing.md` in the repository is a tutorial, `docs/simulation.md` says how simulation works and what it finds.
+//!
+//! # Processes and plain code
+//! A test that takes arguments, and every simulated one, is a process: it can link, monitor and trap exits, and the crash of a process that it is
+//! linked with fails it. When it is over, those linked with it are told to shut down, and what is left then is a leak, which fails it. A test in
+//! real time without arguments is plain code on the node, as `main` is; it leaves what it likes, and a crash of a process is logged only.
+//!
 //! # Simulation
 //! A simulated test runs once for each of its seeds, each time on a fresh node with one thread. The seed decides which of the processes that
-//! could run next does, and every random number of the node; time is virtual, and moves on when nothing can run. The same seed gives the
-//! same run. A test that waits for something that never happens fails after a day of virtual time, which is at once.
+//! could run next does, who is interrupted, which messages arrive first, which way a call takes, and every random number of the node; time is
+//! virtual, and moves on when nothing can run. The same seed gives the same run, on every machine; one run in 64 is made twice to make sure.
 //!
-//! A failing seed is printed; run the test again with it:
+//! A failing run is told with its message, what it logged, and its schedule, shrunk to the few choices that matter, as a story. Two commands are
+//! printed: one runs the seed again, one the short schedule:
 //!
 //! ```text
 //! PURLIN_SIM_SEED=0x1f3a cargo test nothing_is_lost
+//! PURLIN_SIM_REPLAY=target/sim/nothing_is_lost.sim cargo test nothing_is_lost
 //! ```
 //! `PURLIN_SIM_SEEDS=10000` runs every simulated test with that many seeds, instead of what its attribute says.
 //!
-//! The virtual clock knows nothing of the world outside: a simulated test must not wait for sockets, threads or other programs. Tokio's
-//! sockets panic there, so that it is noticed.
+//! A test that waits for something that never happens fails at once, when its body has been idle for 40 days of virtual time. The virtual clock
+//! knows nothing of the world outside: a simulated test must not wait for sockets, threads or other programs. It fails, and says how it left the
+//! simulation. Faults (kills, panics, delays, jumps of the clock) are options of a [`Simulation`].
 #![forbid(unsafe_code)]
 
 mod capture;

@@ -16,6 +16,7 @@ use crate::process::exit_reason::{ExitReason, Term};
 use crate::process::pid::{MonitorRef, Pid};
 use crate::process::relations::{self, Exit, MonitorTarget, WatchOptions};
 use crate::process::signal::Signal;
+use crate::process::watch::demonitor_plain;
 use crate::timer::{Action, LONGEST, TimerRef};
 
 /// The server's idle timeout ran out: nothing arrived for as long as [`Cx::timeout`] said.
@@ -268,22 +269,8 @@ impl<S: GenServer> Cx<S> {
 
     /// Ends a monitor, and takes its `Down` out of the mailbox if it is there already: after this, none arrives. `true` if it was on.
     pub fn demonitor(&mut self, monitor: MonitorRef) -> bool {
-        let removed = relations::demonitor(self.proc(), monitor);
-        if !removed {
-            let proc = self.proc();
-            let flushed = proc.runner.with_mut(|r| {
-                // SAFETY: a `&mut Cx` exists only inside a handler, which the holder of RUN polls.
-                let inner = unsafe { &mut (*r).inner };
-                let at = inner
-                    .iter()
-                    .position(|e| e.downcast_ref::<crate::Down>().is_some_and(|d| d.monitor == monitor));
-                at.and_then(|at| inner.remove(at))
-            });
-            if flushed.is_some() {
-                proc.message_handled();
-            }
-        }
-        removed
+        // A `&mut Cx` exists only inside a handler of its process.
+        demonitor_plain(self.proc(), monitor)
     }
 
     /// Links the server with a process.

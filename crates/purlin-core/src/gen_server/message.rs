@@ -188,7 +188,8 @@ where
 
 /// Gives a call what its handler returned.
 pub(crate) fn answer<R: Send + 'static>(flow: Flow<R>, replier: Replier<R>, caller: u64, marks: &mut Marks) {
-    if !matches!(flow, Flow::Crash(_)) {
+    // A caller that has given this call up may wait for another answer of the same server by now: that edge is not this call's to take back.
+    if !matches!(flow, Flow::Crash(_)) && !replier.is_abandoned() {
         crate::call::cycle::release(caller);
     }
     match flow {

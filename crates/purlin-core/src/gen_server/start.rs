@@ -24,6 +24,7 @@ use crate::process::pid::{MonitorRef, Pid};
 use crate::process::relations;
 use crate::process::run;
 use crate::process::spawn::{self, Options};
+use crate::process::watch::demonitor_plain;
 use crate::timer::Alarm;
 
 /// Why a server did not start. In every case no process is left.
@@ -251,7 +252,8 @@ impl<S: GenServer> Start<S, S::Args> {
             node.rt().schedule(&proc);
         }
         let alarm = self.limit.map(|limit| Alarm::at(node.clone(), node.now().saturating_add(limit)));
-        Ok(Waiting { waiter, guard: KillUnlessStarted(Some(proc)), alarm, monitor: spawned.monitor })
+        let guard = KillUnlessStarted { proc: Some(proc), monitor: spawned.monitor };
+        Ok(Waiting { waiter, guard, alarm })
     }
 }
 
@@ -286,7 +288,6 @@ struct Waiting {
     waiter: Waiter<Result<(), StartError>>,
     guard: KillUnlessStarted,
     alarm: Option<Alarm>,
-    monitor: Option<MonitorRef>,
 }
 
 impl<S: GenServer<Args = A>, A> Starting<S, A> {
@@ -310,15 +311,13 @@ impl<S: GenServer<Args = A>, A> Starting<S, A> {
                             if alarm.poll(cx).is_pending() {
                                 return Poll::Pending;
                             }
-                            let Some(proc) = waiting.guard.0.take() else { return Poll::Pending };
-                            current::with_current(|me| relations::unlink(me, proc.pid()));
-                            crate::process::exit::kill(&proc);
+                            let Some(proc) = waiting.guard.give_up() else { return Poll::Pending };
                             *self = Starting::Killing(Box::pin(async move { drop(ended(&proc).await) }));
                             continue;
                         },
                     };
-                    let Some(proc) = waiting.guard.0.take() else { return Poll::Pending };
-                    let monitor = waiting.monitor;
+                    let Some(proc) = waiting.guard.proc.take() else { return Poll::Pending };
+                    let monitor = waiting.guard.monitor;
                     *self = Starting::Done;
                     return Poll::Ready(match outcome {
                         Some(Ok(())) => Ok((proc, monitor)),
@@ -363,19 +362,35 @@ fn name_error(error: RegisterError) -> StartError {
     }
 }
 
-/// A starter that is dropped while `init` runs takes the server with it: nobody would know of it. The link goes first, as for a
-/// start that takes too long.
-struct KillUnlessStarted(Option<crate::process::cell::ProcRef>);
+/// A starter that is dropped while `init` runs takes the server with it: nobody would know of it.
+struct KillUnlessStarted {
+    proc: Option<ProcRef>,
+    /// The starter's, if it asked for one.
+    monitor: Option<MonitorRef>,
+}
+
+impl KillUnlessStarted {
+    /// Kills the process, unless the start is over. The starter gave up: the end of what it gave up must not come back to it, over the link or
+    /// by a monitor that it was not told of; `init` may have been done already, with nobody looking.
+    fn give_up(&mut self) -> Option<ProcRef> {
+        let proc = self.proc.take()?;
+        if let Some(parent) = proc.parent().and_then(|parent| proc.node.lookup(parent)) {
+            relations::unlink(&parent, proc.pid());
+            let inside = current::with_current(|me| std::ptr::eq(me, &*parent)) == Some(true);
+            match self.monitor {
+                Some(monitor) if inside => _ = demonitor_plain(&parent, monitor),
+                Some(monitor) => _ = relations::demonitor(&parent, monitor),
+                None => {},
+            }
+        }
+        crate::process::exit::kill(&proc);
+        Some(proc)
+    }
+}
 
 impl Drop for KillUnlessStarted {
     fn drop(&mut self) {
-        if let Some(proc) = self.0.take() {
-            // The starter gave up; the end of what it gave up must not come back to it over the link.
-            if let Some(parent) = proc.parent().and_then(|parent| proc.node.lookup(parent)) {
-                relations::unlink(&parent, proc.pid());
-            }
-            crate::process::exit::kill(&proc);
-        }
+        self.give_up();
     }
 }
 

@@ -351,7 +351,8 @@ pub fn link(pid: Pid) -> Result<(), NoProcess> {
     if pid == me.pid() {
         return Ok(());
     }
-    if me.node.lookup(pid).is_some_and(|other| relations::link(&me, &other)) {
+    // A link that is there stays what it is, also with one that is gone by now: its exit signal is on its way.
+    if relations::is_linked(&me, pid) || me.node.lookup(pid).is_some_and(|other| relations::link(&me, &other)) {
         return Ok(());
     }
     if !me.has(crate::process::cell::TRAP) {

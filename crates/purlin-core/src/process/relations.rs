@@ -170,6 +170,11 @@ pub(crate) fn link(me: &Proc, other: &Proc) -> bool {
     true
 }
 
+/// Has `me` a link with `other`, whose exit signal has not been applied?
+pub(crate) fn is_linked(me: &Proc, other: Pid) -> bool {
+    peek(me, |r| r.links.get(&other).is_some()) == Some(true)
+}
+
 /// The parent's half of a link that is made together with its child.
 pub(crate) fn link_child(parent: &Proc, child: Pid, id: u64) -> bool {
     open(parent, |r| r.links.insert(child, id)).is_some()

@@ -3,7 +3,8 @@
 use std::marker::PhantomData;
 
 use crate::mailbox::envelope::Envelope;
-use crate::process::cell::ProcRef;
+use crate::node::current;
+use crate::process::cell::{Proc, ProcRef};
 use crate::process::pid::{MonitorRef, Pid};
 use crate::process::raw::{Accepts, Mailbox};
 use crate::process::relations::{self, AliasMode, Down, MonitorTarget, WatchOptions};
@@ -199,6 +200,28 @@ pub(crate) fn pack_down<M: Accepts<Down, K>, K>(down: Down) -> Envelope {
         // An untyped mailbox takes the `Down` as it is.
         Err(envelope) => envelope,
     }
+}
+
+/// Takes a monitor of the current process off, and its `Down`, if that has come as it is, out of the mailbox: after this, none arrives. `true`
+/// if the monitor was on.
+///
+/// # Panics
+/// When `me` is not the process being run: its mailbox is nobody else's.
+pub(crate) fn demonitor_plain(me: &Proc, monitor: MonitorRef) -> bool {
+    let removed = relations::demonitor(me, monitor);
+    if !removed {
+        assert_eq!(current::with_current(|proc| std::ptr::eq(proc, me)), Some(true), "used outside its process");
+        let flushed = me.runner.with_mut(|r| {
+            // SAFETY: we run inside the process, as was just checked, so its activation, which holds RUN, is on our stack.
+            let inner = unsafe { &mut (*r).inner };
+            let at = inner.iter().position(|e| e.downcast_ref::<Down>().is_some_and(|d| d.monitor == monitor));
+            at.and_then(|at| inner.remove(at))
+        });
+        if flushed.is_some() {
+            me.message_handled();
+        }
+    }
+    removed
 }
 
 /// The monitor that a message in a mailbox of `M` is the `Down` of.
