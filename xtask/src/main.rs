@@ -9,6 +9,7 @@ mod deps;
 mod instr;
 mod licences;
 mod mutants;
+mod soak;
 mod source;
 mod test;
 mod tidy;
@@ -49,6 +50,11 @@ const COMMANDS: &[Command] = &[
         name: "mutants",
         about: "plants bugs in a copy and sees that tests notice; --only a part, --write the page",
         run: mutants::run,
+    },
+    Command {
+        name: "soak",
+        about: "whole systems under random load and faults; --minutes N, or --sim --seeds N",
+        run: soak::run,
     },
 ];
 

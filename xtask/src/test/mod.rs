@@ -48,6 +48,9 @@ fn steps() -> Vec<Step> {
         Step::new("memcheck", &["cargo build --release -p purlin-stress", MEMCHECK])
             .package("purlin-stress")
             .install("valgrind", "valgrind"),
+        Step::new("short soak", &["cargo xtask soak --minutes 0.3", "cargo xtask soak --sim --seeds 300"])
+            .command("soak")
+            .minutes(10),
         Step::new("instruction counts", &["cargo xtask instr"])
             .command("instr")
             .install("valgrind", "valgrind"),
@@ -71,10 +74,13 @@ fn steps() -> Vec<Step> {
         .package("purlin-benches")
         .full()
         .minutes(120),
-        Step::new("churn for ten minutes", &["cargo run --release -p purlin-stress -- churn --minutes 10"])
-            .package("purlin-stress")
-            .full()
-            .minutes(20),
+        Step::new(
+            "soak for thirty minutes",
+            &["cargo xtask soak --minutes 30", "cargo xtask soak --sim --seeds 10000"],
+        )
+        .command("soak")
+        .full()
+        .minutes(60),
     ]
 }
 
@@ -200,7 +206,7 @@ mod tests {
         };
         assert!(wanted("").contains(&"tests") && !wanted("").contains(&"benchmarks"));
         assert!(wanted("--full").contains(&"tests") && wanted("--full").contains(&"benchmarks"));
-        assert_eq!(wanted("--only churn"), ["churn for ten minutes"]);
+        assert_eq!(wanted("--only thirty"), ["soak for thirty minutes"]);
     }
 
     #[test]

@@ -352,7 +352,8 @@ pub fn link(pid: Pid) -> Result<(), NoProcess> {
         return Ok(());
     }
     // A link that is there stays what it is, also with one that is gone by now: its exit signal is on its way.
-    if relations::is_linked(&me, pid) || me.node.lookup(pid).is_some_and(|other| relations::link(&me, &other)) {
+    if relations::is_linked(&me, pid) || me.node.lookup(pid).is_some_and(|other| relations::link(&me, &other))
+    {
         return Ok(());
     }
     if !me.has(crate::process::cell::TRAP) {

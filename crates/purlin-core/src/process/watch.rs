@@ -210,11 +210,16 @@ pub(crate) fn pack_down<M: Accepts<Down, K>, K>(down: Down) -> Envelope {
 pub(crate) fn demonitor_plain(me: &Proc, monitor: MonitorRef) -> bool {
     let removed = relations::demonitor(me, monitor);
     if !removed {
-        assert_eq!(current::with_current(|proc| std::ptr::eq(proc, me)), Some(true), "used outside its process");
+        assert_eq!(
+            current::with_current(|proc| std::ptr::eq(proc, me)),
+            Some(true),
+            "used outside its process"
+        );
         let flushed = me.runner.with_mut(|r| {
             // SAFETY: we run inside the process, as was just checked, so its activation, which holds RUN, is on our stack.
             let inner = unsafe { &mut (*r).inner };
-            let at = inner.iter().position(|e| e.downcast_ref::<Down>().is_some_and(|d| d.monitor == monitor));
+            let at =
+                inner.iter().position(|e| e.downcast_ref::<Down>().is_some_and(|d| d.monitor == monitor));
             at.and_then(|at| inner.remove(at))
         });
         if flushed.is_some() {
