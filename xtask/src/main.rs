@@ -1,6 +1,6 @@
 //! The project's own commands, run as `cargo xtask <command>`; `cargo xtask` alone lists them.
 //!
-//! Nothing here is published and nothing here has dependencies, so the checks build in seconds on a clean clone.
+//! Nothing here is published, and nothing here has dependencies but a parser, so the checks build in seconds on a clean clone.
 //! `tidy` reads the tree and knows nothing about cargo; `test` runs commands and knows nothing about source text.
 
 use std::process::ExitCode;
@@ -48,7 +48,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "mutants",
-        about: "plants bugs in a copy and sees that tests notice; --only a part, --write the page",
+        about: "plants bugs in a copy and sees that tests notice; --only a part, --write the page; --generated: mechanical ones",
         run: mutants::run,
     },
     Command {

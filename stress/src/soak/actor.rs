@@ -267,15 +267,12 @@ impl Actor {
     fn cancel(&mut self, cx: &mut Cx<Self>) {
         let Some((timer, alarm)) = self.alarms.pop_front() else { return };
         let left = cx.read_timer(timer);
-        match cx.cancel_timer(timer) {
-            Some(_) => {
-                alarm.cancel();
-                if left.is_none() || cx.cancel_timer(timer).is_some() {
-                    self.facts.violation(format!("{}: a timer is there and is not there", self.life));
-                }
-            },
-            // It has fired, and its message may be in the mailbox.
-            None => {},
+        // Otherwise it has fired, and its message may be in the mailbox.
+        if cx.cancel_timer(timer).is_some() {
+            alarm.cancel();
+            if left.is_none() || cx.cancel_timer(timer).is_some() {
+                self.facts.violation(format!("{}: a timer is there and is not there", self.life));
+            }
         }
     }
 
@@ -466,7 +463,8 @@ impl HandleInfo<Exit> for Actor {
             _ => false,
         };
         let ended = self.facts.end_of(from).is_some_and(|end| end.reason == reason);
-        if !sent && !ended && !(reason == ExitReason::NoProc && self.facts.is_ending(from)) {
+        let not_there = reason == ExitReason::NoProc && self.facts.is_ending(from);
+        if !(sent || ended || not_there) {
             self.facts.violation(format!(
                 "{} is told that {} ended with {reason:?}, which it did not",
                 self.life,

@@ -13,6 +13,7 @@ use crate::tree;
 
 mod copy;
 mod coverage;
+mod generated;
 mod page;
 mod parse;
 mod plant;
@@ -78,8 +79,13 @@ impl Options {
 
 /// Plants, builds, runs and tells.
 pub(crate) fn run(arguments: &[String]) -> ExitCode {
-    let Some(options) = Options::parse(arguments) else { return crate::refuse(arguments, USAGE) };
-    match check(&options) {
+    let checked = if arguments.iter().any(|argument| argument == "--generated") {
+        generated::check_all(arguments)
+    } else {
+        let Some(options) = Options::parse(arguments) else { return crate::refuse(arguments, USAGE) };
+        check(&options)
+    };
+    match checked {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

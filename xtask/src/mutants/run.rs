@@ -1,6 +1,7 @@
 //! Builds core's tests in the copy, and runs them one at a time, with and without a mutant.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,6 +18,9 @@ const VARIABLE: &str = "PURLIN_MUTANT";
 
 /// A test that takes longer hangs; none of core's takes more than a few seconds.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// Kilobytes of address space. The stacks of a runtime's threads count in it, whether used or not.
+const MEMORY: usize = 8 << 20;
 
 /// How often a running test is looked at. Most take a few milliseconds.
 const LOOK: Duration = Duration::from_millis(2);
@@ -53,21 +57,22 @@ pub(super) struct Binaries {
 
 /// Builds all of core's test programs, or those of these names.
 pub(super) fn build(place: &Place, only: &Option<BTreeSet<String>>) -> Result<Binaries, String> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    let line = "test --quiet --no-run --package purlin-core --message-format json-render-diagnostics";
-    cargo.args(line.split(' '));
+    let mut arguments = vec!["--package", "purlin-core"];
     match only {
-        None => {
-            cargo.args(["--lib", "--tests"]);
-        },
+        None => arguments.extend(["--lib", "--tests"]),
         Some(names) => names.iter().for_each(|name| match name.as_str() {
-            "lib" => drop(cargo.arg("--lib")),
-            _ => drop(cargo.args(["--test", name])),
+            "lib" => arguments.push("--lib"),
+            _ => arguments.extend(["--test", name]),
         }),
     }
-    // What is planted may be unreachable or unused; only errors are of interest.
-    let flags = std::env::var("RUSTFLAGS").unwrap_or_default() + " -Awarnings";
-    cargo.env("CARGO_TARGET_DIR", &place.build).env("RUSTFLAGS", flags.trim()).current_dir(&place.tree);
+    build_these(place, &arguments)
+}
+
+/// Builds the test programs that these of cargo's arguments mean.
+pub(super) fn build_these(place: &Place, arguments: &[&str]) -> Result<Binaries, String> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["test", "--quiet", "--no-run", "--message-format", "json-render-diagnostics"]);
+    in_copy(cargo.args(arguments), place);
     let folder = place.tree.join("crates/purlin-core");
     let messages = stdout(cargo.stderr(Stdio::inherit())).map_err(|error| {
         format!("{error}\nmutants: if the code compiles without mutants, one of them no longer fits it; with them it is in {}", place.tree.display())
@@ -79,6 +84,13 @@ pub(super) fn build(place: &Place, only: &Option<BTreeSet<String>>) -> Result<Bi
         by_name.insert(name, Binary { tests: tests.collect(), file });
     }
     Ok(Binaries { by_name, folder })
+}
+
+/// Makes cargo work on the copy.
+pub(super) fn in_copy(cargo: &mut Command, place: &Place) {
+    // What is planted may be unreachable or unused; only errors are of interest.
+    let flags = std::env::var("RUSTFLAGS").unwrap_or_default() + " -Awarnings";
+    cargo.env("CARGO_TARGET_DIR", &place.build).env("RUSTFLAGS", flags.trim()).current_dir(&place.tree);
 }
 
 /// Name and file of the test program that one of cargo's messages is about.
@@ -106,7 +118,39 @@ impl Binaries {
         command.args(["--exact", &test.path, "--test-threads=1"]).current_dir(&self.folder);
         command.env_remove(VARIABLE).envs(mutant.map(|name| (VARIABLE, name)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        wait(&mut command).map_err(|error| format!("{test}: {error}"))
+        wait(&mut command, LIMIT).map_err(|error| format!("{test}: {error}"))
+    }
+
+    /// These programs and the others.
+    pub(super) fn and(mut self, others: Binaries) -> Binaries {
+        self.by_name.extend(others.by_name);
+        self
+    }
+
+    /// Every test, by name of program and path.
+    pub(super) fn tests(&self) -> Vec<TestName> {
+        let of = |(binary, Binary { tests, .. }): (&String, &Binary)| -> Vec<TestName> {
+            tests.iter().map(|path| TestName { binary: binary.clone(), path: path.clone() }).collect()
+        };
+        self.by_name.iter().flat_map(of).collect()
+    }
+
+    /// Runs a test by itself with a variable in its environment; how it ended, and after what time. It gets no more than
+    /// [`MEMORY`]: a mutant may ask for memory without end.
+    pub(super) fn run_with(
+        &self,
+        test: &TestName,
+        (name, value): (&str, &OsStr),
+        limit: Duration,
+    ) -> Result<(Ending, Duration), String> {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -v {MEMORY}; exec \"$0\" \"$@\"")]);
+        command.arg(self.file(test)).args(["--exact", &test.path, "--test-threads=1"]);
+        command.current_dir(&self.folder).env(name, value);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let start = Instant::now();
+        let ending = wait(&mut command, limit).map_err(|error| format!("{test}: {error}"))?;
+        Ok((ending, start.elapsed()))
     }
 
     /// What a person types to repeat this.
@@ -161,14 +205,14 @@ pub(super) fn all<T: Sync, R: Send>(
     clippy::disallowed_methods,
     reason = "a plain program without a runtime: the thread has nothing else to do"
 )]
-fn wait(command: &mut Command) -> std::io::Result<Ending> {
+fn wait(command: &mut Command, limit: Duration) -> std::io::Result<Ending> {
     let mut child = command.spawn()?;
     let start = Instant::now();
     loop {
         match child.try_wait()? {
             Some(status) if status.success() => return Ok(Ending::Passed),
             Some(_) => return Ok(Ending::Failed),
-            None if start.elapsed() > LIMIT => {
+            None if start.elapsed() > limit => {
                 child.kill()?;
                 child.wait()?;
                 return Ok(Ending::TimeLimit);

@@ -62,6 +62,10 @@ fn steps() -> Vec<Step> {
         .full(),
         Step::new("conformance", &["cargo xtask mutants --check"]).command("mutants").minutes(2),
         Step::new("mutants", &["cargo xtask mutants"]).command("mutants").full().minutes(30),
+        Step::new("generated mutants", &["cargo xtask mutants --generated"])
+            .command("mutants")
+            .full()
+            .minutes(45),
         Step::new("planted bugs", &["cargo xtask mutants --only planted"])
             .env("PURLIN_SIM_SEEDS", "10000")
             .command("mutants")

@@ -351,9 +351,11 @@ pub fn link(pid: Pid) -> Result<(), NoProcess> {
     if pid == me.pid() {
         return Ok(());
     }
-    // A link that is there stays what it is, also with one that is gone by now: its exit signal is on its way.
-    if relations::is_linked(&me, pid) || me.node.lookup(pid).is_some_and(|other| relations::link(&me, &other))
-    {
+    if me.node.lookup(pid).is_some_and(|other| relations::link(&me, &other)) {
+        return Ok(());
+    }
+    // One that is linked already and has ended: its EXIT is on its way, and there will be no other.
+    if relations::is_linked(&me, pid) {
         return Ok(());
     }
     if !me.has(crate::process::cell::TRAP) {

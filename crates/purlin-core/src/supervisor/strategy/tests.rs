@@ -581,3 +581,46 @@ fn s92_bad_new_flags_or_specs_leave_everything_as_it_was() {
     assert_eq!(sup.ids(), ["a", "b", "c", "d"]);
     assert_eq!(sup.end("a", &boom()), "report +a", "still one_for_one");
 }
+
+#[test]
+fn of_a_child_that_got_another_process_only_the_last_one_counts() {
+    let mut sup = Sup::abcd(Strategy::OneForOne);
+    let key = sup.children.initial_start()[0];
+    let (first, second) = (sup.pid("a"), Pid::from_parts(1, 99, 0));
+    assert_eq!(sup.children.started(key, Some(second)), Started::Running);
+    assert_eq!(sup.children.on_exit(first, &boom(), 0), Decision::Ignore);
+    // A start that failed leaves it without any.
+    assert!(sup.children.start_failed(key).is_some());
+    assert_eq!(sup.children.on_exit(second, &boom(), 0), Decision::Ignore);
+    assert_eq!(sup.status("a"), ChildStatus::Restarting);
+}
+
+#[test]
+fn s92_new_limits_of_the_restart_intensity_hold_from_then_on() {
+    let mut sup = Sup::abcd(Strategy::OneForOne);
+    let none = Flags { max_restarts: 0, ..flags(Strategy::OneForOne) };
+    sup.children.update(&none, vec![]).unwrap();
+    assert_eq!(sup.end("a", &boom()), "report give_up a");
+}
+
+#[test]
+fn s92_a_significant_child_that_an_update_left_over_stops_nobody_who_never_shuts_down() {
+    let auto = Flags { auto_shutdown: AutoShutdown::AnySignificant, ..flags(Strategy::OneForOne) };
+    let mut sup = Sup::new(&auto, ["a", "b"].map(|id| transient(id).significant(true)));
+    sup.children.update(&flags(Strategy::OneForOne), vec![]).unwrap();
+    assert_eq!(sup.end("a", &ExitReason::Normal), "keep a");
+}
+
+#[test]
+fn s91_a_stopped_child_that_becomes_temporary_can_be_started_once_more() {
+    let mut sup = Sup::new(&flags(Strategy::OneForOne), ["a", "b"].map(transient));
+    sup.end("a", &ExitReason::Normal);
+    let specs = ["a", "b"].map(|id| (temporary(id), "arguments")).to_vec();
+    sup.children.update(&flags(Strategy::OneForOne), specs).unwrap();
+    let key = sup.children.restart_child(&id("a")).unwrap();
+    assert!(sup.start(key), "it has its arguments");
+    // Both run for the last time: nothing is kept to start them again with.
+    for key in sup.children.initial_start() {
+        assert_eq!(sup.children.start_of(key), None);
+    }
+}
