@@ -2,7 +2,8 @@
 //!
 //! `conformance/*.mutants` lists plausible bugs, each with the statements it breaks and the tests that must notice it. All of them are
 //! planted at once in a copy of the tree, each behind a switch that is read at run time; core's tests are built once, and every mutant is
-//! run with its tests. `mutant files -> parse -> plant -> copy -> run -> coverage`: only `copy` and `run` touch the disk or start processes.
+//! run with its tests. `generated` does the same with mutants that are made mechanically from the source text.
+//! `mutant files -> parse -> plant -> copy -> run -> coverage`: only `copy` and `run` touch the disk or start processes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,7 +26,8 @@ use parse::{Mutant, TestName};
 use run::Ending;
 use statements::{COMPONENTS, Component, Statements};
 
-const USAGE: &str = "cargo xtask mutants [--only <mutant, statement or file>] [--list] [--check] [--write]";
+const USAGE: &str = "cargo xtask mutants [--only <mutant, statement or file>] [--list] [--check] [--write], or --generated [--only <part of a \
+    file's path>] [--limit <number of mutants>] [--all] [--list]";
 
 /// Where the lists of OTP's statements are, on machines that have them.
 const LISTS: &str = "../shared/otp";

@@ -499,6 +499,20 @@ mod tests {
     }
 
     #[test]
+    fn only_a_reply_that_was_marked_as_deferred_is_known_as_such() {
+        for deferred in [false, true] {
+            let (mut waiter, replier) = pair();
+            if deferred {
+                replier.mark_deferred();
+            }
+            assert_eq!(waiter.is_deferred(), deferred);
+            replier.send(1u8).unwrap();
+            assert_eq!(waiter.try_take(), Some(Some(1)));
+            assert_eq!(waiter.is_deferred(), deferred, "after the slot was given back");
+        }
+    }
+
+    #[test]
     fn an_abandoned_reply_comes_back_and_the_waker_is_dropped() {
         let count = Arc::new(Count::default());
         let waker = Waker::from(count.clone());

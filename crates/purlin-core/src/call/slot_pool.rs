@@ -68,3 +68,24 @@ impl Drop for Pool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_pool_takes_no_more_and_what_came_last_goes_first() {
+        let pool = Pool { len: Cell::new(0), slots: [const { Cell::new(ptr::null_mut()) }; KEPT] };
+        let fresh = || NonNull::from(Box::leak(Box::new(Slot::new())));
+        let slots: Vec<_> = (0..KEPT).map(|_| fresh()).collect();
+        assert!(slots.iter().all(|slot| pool.push(*slot)));
+        let surplus = fresh();
+        assert!(!pool.push(surplus));
+        // SAFETY: the pool did not take it, so it is a leaked box of ours.
+        drop(unsafe { Box::from_raw(surplus.as_ptr()) });
+        assert!(slots.iter().rev().all(|slot| pool.pop() == Some(*slot)));
+        assert_eq!(pool.pop(), None);
+        // The pool frees them when it goes.
+        assert!(slots.iter().all(|slot| pool.push(*slot)));
+    }
+}

@@ -255,4 +255,11 @@ mod tests {
         );
         assert_eq!(DynamicFlags::try_from(Flags::default()), Ok(DynamicFlags::default()));
     }
+
+    #[test]
+    fn s10_a_dynamic_supervisor_refuses_the_flags_that_a_static_one_refuses() {
+        let period = Duration::from_millis(1500);
+        let flags = Flags { period, ..Flags::default() };
+        assert_eq!(DynamicFlags::try_from(flags), Err(FlagsError::InvalidPeriod { period }));
+    }
 }

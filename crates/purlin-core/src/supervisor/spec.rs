@@ -522,4 +522,19 @@ mod tests {
         assert_eq!((id.to_string().as_str(), format!("{id:?}").as_str()), ("db", "\"db\""));
         assert!(id == "db" && id.as_ref() == "db");
     }
+
+    #[test]
+    fn ids_are_ordered_and_found_like_their_texts() {
+        let (a, b) = (ChildId::from_static("a"), ChildId::from("b"));
+        assert!(a < b && a.partial_cmp(&b) == Some(Ordering::Less));
+        let all: std::collections::HashSet<ChildId> = [a, b].into();
+        assert!(all.contains("a") && all.contains("b") && !all.contains("c"));
+    }
+
+    #[test]
+    fn every_field_can_be_replaced() {
+        let fields = worker("a").id("b").name("the worker").significant(true);
+        assert_eq!((fields.id.as_str(), fields.name.as_deref()), ("b", Some("the worker")));
+        assert!(fields.significant && !fields.significant(false).significant);
+    }
 }

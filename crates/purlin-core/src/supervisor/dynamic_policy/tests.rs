@@ -370,3 +370,20 @@ impl Rng {
         (z ^ (z >> 31)) % n
     }
 }
+
+#[test]
+fn a_process_that_is_given_for_two_children_is_the_later_one() {
+    let mut sup = sup();
+    for n in [1, 2] {
+        sup.insert(pid(n), &worker(Restart::Permanent), "arguments");
+        let _ = sup.on_exit(pid(n), &boom(), 0);
+    }
+    assert_eq!((sup.len(), sup.restarting()), (2, 2));
+    // Start functions of one's own may answer anything: here, twice, a process that is known as a child being restarted.
+    assert_eq!(sup.restarted(pid(2), Some(pid(1))), Restarted::Running);
+    assert_eq!((sup.len(), sup.restarting()), (1, 0));
+    let _ = sup.on_exit(pid(1), &boom(), 0);
+    sup.insert(pid(1), &worker(Restart::Permanent), "arguments");
+    assert_eq!((sup.len(), sup.restarting()), (1, 0));
+    assert_eq!(statuses(&sup), [ChildStatus::Running(pid(1))]);
+}
