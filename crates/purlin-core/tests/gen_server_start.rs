@@ -203,6 +203,31 @@ fn dropping_a_start_link_half_way_takes_the_server_and_not_the_starter() {
 }
 
 #[test]
+fn g9_g10_g11_a_start_that_comes_to_nothing_leaves_its_starter_alive_though_it_does_not_trap() {
+    in_simulation(|mut me| async move {
+        let home = me.pid();
+        let taken: Registry<u8> = Registry::unique("rooms").start().await.unwrap();
+        let first = Lab::start(Setup::default()).name("taken").await.unwrap();
+        let second = Lab::start(Setup::default()).name(taken.via::<Lab>(1)).await.unwrap();
+        let starter = process::spawn(async move |mut mailbox: Mailbox<()>| {
+            let local = Lab::start_link(Setup::default()).name("taken").await;
+            assert_eq!(local.unwrap_err(), StartError::AlreadyStarted(first.pid()));
+            let via = Lab::start_link(Setup::default()).name(taken.via::<Lab>(1)).await;
+            assert_eq!(via.unwrap_err(), StartError::AlreadyStarted(second.pid()));
+            let slow = Setup::default().init(|_| Box::pin(std::future::pending()));
+            assert_eq!(Lab::start_link(slow).timeout(secs(1)).await.unwrap_err(), StartError::Timeout);
+            process::sleep(secs(1)).await;
+            process::send(home, "alive");
+            mailbox.receive().await;
+        });
+        let monitor = me.monitor(starter.pid());
+        let message = me.receive().await;
+        assert!(message.is::<&str>(), "{message:?}");
+        me.demonitor(monitor);
+    });
+}
+
+#[test]
 fn g10_a_taken_name_fails_the_start_and_init_is_not_run() {
     everywhere(|mut me| async move {
         me.trap_exits(true);

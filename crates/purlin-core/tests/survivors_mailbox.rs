@@ -66,21 +66,19 @@ fn a_reason_that_a_kill_replaces_may_send_to_the_process_when_it_is_dropped() {
 #[test]
 fn a_spawn_is_told_with_the_new_process_its_type_and_its_parent() {
     everywhere(|me| async move {
-        let told: Log<(Option<Pid>, Option<String>, Option<Pid>, bool)> = Log::default();
+        let told: Log<String> = Log::default();
         let log = told.clone();
         let attached = Node::current().telemetry().attach("spawns", events::PROCESS_SPAWN, move |event| {
-            log.add((
-                event.metadata.pid("pid"),
-                event.metadata.str("type").map(str::to_owned),
-                event.metadata.pid("parent"),
-                event.measurements.u64("processes").is_some_and(|n| n >= 2),
-            ));
+            let pid = |key| event.metadata.pid(key).unwrap();
+            let kind = event.metadata.str("type").unwrap();
+            assert!(event.measurements.u64("processes").unwrap() >= 2);
+            log.add(format!("{} made {kind} {}", pid("parent"), pid("pid")));
         });
         attached.unwrap();
         let p = idle();
         let server = Lab::start(Setup::default()).await.unwrap().pid();
-        let expected = |pid, kind: &str| (Some(pid), Some(kind.to_owned()), Some(me.pid()), true);
-        assert_eq!(told.all(), [expected(p, "process"), expected(server, "Lab")]);
+        let me = me.pid();
+        assert_eq!(told.all(), [format!("{me} made process {p}"), format!("{me} made Lab {server}")]);
         process::exit(p, ExitReason::Kill);
         process::exit(server, ExitReason::Kill);
     });

@@ -286,8 +286,9 @@ pub(crate) fn call<S: GenServer, M: CallFor<S, K>, K: 'static>(
 ) -> Attempt<M::Reply> {
     let caller = entered.caller();
     proc.note(message::call_table::<S, M, K>());
-    sim::calls(proc, caller, std::any::type_name::<M>);
-    let outcome = if M::SYNC {
+    let outcome = if sim::fails_in_place(proc, caller, std::any::type_name::<M>) {
+        Ran::Later(unusual::<S, M::Reply>(proc, Flow::Crash(sim::failure()), caller))
+    } else if M::SYNC {
         sync::<S, M, K>(proc, message, caller)
     } else {
         polled::<S, M, K>(proc, message, caller)
@@ -328,7 +329,6 @@ enum Ran<R> {
 #[inline]
 fn sync<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, message: M, caller: u64) -> Ran<M::Reply> {
     let result = panic::catch_counted(|| {
-        sim::enters(proc);
         // SAFETY: `enter` gave us RUN, and an idle server has its state.
         let (state, own) = unsafe { message::parts::<S>(proc) };
         let future = std::pin::pin!(message.__run(state, own));
@@ -371,7 +371,6 @@ where
     // SAFETY: the waker is never dropped; a clone of it, made by a future that waits, counts for itself.
     let waker = std::mem::ManuallyDrop::new(unsafe { crate::process::raw::borrowed_waker(proc) });
     let result = panic::catch_counted(|| {
-        sim::enters(proc);
         // SAFETY: the frame lies pinned in its buffer, which is ours.
         let future = unsafe { Pin::new_unchecked(&mut place.as_mut().future) };
         future.poll(&mut Context::from_waker(&waker))
@@ -407,7 +406,6 @@ pub(crate) fn read<S: GenServer, M: CallFor<S, K>, K: 'static>(
     message: M,
 ) -> Attempt<M::Reply> {
     let result = panic::catch_counted(|| {
-        sim::enters(proc);
         // SAFETY: readers share the state while the word counts them; `M: CallFor` by a read demands `S: Sync`.
         let body: *const Server<S> = unsafe { server::cell_of::<S>(proc) }.body.with(|b| b);
         // SAFETY: an idle server has its state, and nobody changes it or its context while readers are counted.

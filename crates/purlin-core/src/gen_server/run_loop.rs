@@ -40,11 +40,11 @@ pub(crate) fn run_frame<S: GenServer, F: Frame>(proc: &Proc, frame: F, sync: boo
     let marks = unsafe { message::marks::<S>(proc) };
     if sync {
         let mut frame = std::pin::pin!(frame);
-        let begin = || {
-            sim::enters(proc);
-            frame.as_mut().poll(cx, marks)
+        let polled = match sim::fails(proc) {
+            false => panic::catch_counted(|| frame.as_mut().poll(cx, marks)),
+            true => Err(sim::failure()),
         };
-        match panic::catch_counted(begin) {
+        match polled {
             Ok(Poll::Ready(())) => {},
             Ok(Poll::Pending) => {
                 frame.as_mut().give_up(marks);
@@ -60,11 +60,11 @@ pub(crate) fn run_frame<S: GenServer, F: Frame>(proc: &Proc, frame: F, sync: boo
         return;
     }
     let mut frame = BoxFrame::new(frame);
-    let begin = || {
-        sim::enters(proc);
-        frame.poll(cx, marks)
+    let polled = match sim::fails(proc) {
+        false => panic::catch_counted(|| frame.poll(cx, marks)),
+        true => Err(sim::failure()),
     };
-    match panic::catch_counted(begin) {
+    match polled {
         Ok(Poll::Ready(())) => drop_frame(frame),
         Ok(Poll::Pending) => {
             // SAFETY: under RUN.

@@ -7,6 +7,7 @@ use crate::node::builder::CallPath;
 use crate::node::{NodeInner, current};
 use crate::process::cell::{GAVE_WAY, Proc, SIMULATED, SUPERVISOR};
 use crate::process::exit_reason::ExitReason;
+use crate::process::panic;
 use crate::process::pid::Pid;
 use crate::process::run::unpack;
 use crate::rt::sim::{What, World, key, run, short};
@@ -123,17 +124,29 @@ pub(crate) fn before_call(proc: &Proc) -> Way {
     }
 }
 
-/// A handler begins: it may be chosen to panic. Called inside the catch of that handler.
+/// A handler is about to begin: does the simulation want it to panic?
 #[inline]
-pub(crate) fn enters(proc: &Proc) {
-    if proc.has(SIMULATED) {
-        maybe_panic(proc);
+pub(crate) fn fails(proc: &Proc) -> bool {
+    proc.has(SIMULATED) && is_to_panic(proc)
+}
+
+/// The same for a call that is run in place, for a caller given as a packed pid.
+#[inline]
+pub(crate) fn fails_in_place(server: &Proc, caller: u64, name: fn() -> &'static str) -> bool {
+    #[cold]
+    #[inline(never)]
+    fn simulated(server: &Proc, caller: u64, name: fn() -> &'static str) -> bool {
+        let caller = if caller == 0 { server.node.init_pid() } else { unpack(server, caller) };
+        note(What::Calls, server, Some(caller), &|| short(name()));
+        is_to_panic(server)
     }
+    server.has(SIMULATED) && simulated(server, caller, name)
 }
 
 #[cold]
-fn maybe_panic(proc: &Proc) {
-    let Some(world) = world(proc) else { return };
+#[inline(never)]
+fn is_to_panic(proc: &Proc) -> bool {
+    let Some(world) = world(proc) else { return false };
     let panics = {
         let mut state = world.state.lock();
         let probability = state.faults.panic;
@@ -143,9 +156,16 @@ fn maybe_panic(proc: &Proc) {
             && state.chance(probability)
     };
     if panics {
-        world.note(What::Panics, proc, None, &String::new);
-        panic!("a fault of the simulation: this handler panics");
+        note(What::Panics, proc, None, &String::new);
     }
+    panics
+}
+
+/// The reason of a process whose handler the simulation made to panic: that of a real panic.
+#[cold]
+pub(crate) fn failure() -> ExitReason {
+    let panicked = panic::catch(|| panic!("a fault of the simulation: this handler panics"));
+    panicked.err().unwrap_or(ExitReason::Killed)
 }
 
 /// Something happened to a simulated process.
@@ -170,15 +190,6 @@ pub(crate) fn interlude(proc: &Proc) {
 pub(crate) fn handles(who: &Proc, table: &'static MsgTable) {
     if who.has(SIMULATED) {
         note(What::Handles, who, None, &|| short((table.type_name)()));
-    }
-}
-
-/// A call is run in place, for a caller given as a packed pid.
-#[inline]
-pub(crate) fn calls(server: &Proc, caller: u64, name: fn() -> &'static str) {
-    if server.has(SIMULATED) {
-        let caller = if caller == 0 { server.node.init_pid() } else { unpack(server, caller) };
-        note(What::Calls, server, Some(caller), &|| short(name()));
     }
 }
 
