@@ -180,13 +180,15 @@ fn p30_one_who_never_had_a_link_or_a_monitor_is_told_that_it_links_with_the_dead
 #[test]
 fn a_start_that_is_refused_because_of_its_name_leaves_no_link() {
     everywhere(|mut me| async move {
-        me.trap_exits(true);
         process::register("taken", me.pid()).unwrap();
-        let refused = Lab::start_link(Setup::default()).name("taken").await.unwrap_err();
-        assert_eq!(refused, StartError::AlreadyStarted(me.pid()));
-        assert_eq!(process::process_info(me.pid()).unwrap().links, []);
-        // Signals are applied, and none was one.
-        process::yield_now().await;
-        nothing(&mut me);
+        for trap in [false, true] {
+            me.trap_exits(trap);
+            let refused = Lab::start_link(Setup::default()).name("taken").await.unwrap_err();
+            assert_eq!(refused, StartError::AlreadyStarted(me.pid()));
+            assert_eq!(process::process_info(me.pid()).unwrap().links, [], "trapping: {trap}");
+            // Signals are applied now, and none was one that ends it, or becomes a message.
+            process::yield_now().await;
+            nothing(&mut me);
+        }
     });
 }
