@@ -77,6 +77,45 @@ fn p47_a_flushed_down_makes_room_and_where_nothing_is_flushed_none_is_made() {
 }
 
 #[test]
+fn a_server_s_flushed_down_makes_room_and_where_nothing_is_flushed_none_is_made() {
+    everywhere(|_| async move {
+        for ends in [true, false] {
+            let bound = MailboxBound::new(3, Overflow::Reject);
+            let server = Lab::start(Setup::default()).mailbox(bound).await.unwrap();
+            let target = idle();
+            let (watching, is_watching) = tokio::sync::oneshot::channel();
+            let (go, may_go) = tokio::sync::oneshot::channel();
+            let (done, is_done) = tokio::sync::oneshot::channel();
+            server.cast(cast_waiting(move |_, cx| {
+                Box::pin(async move {
+                    let monitor = cx.monitor(target);
+                    watching.send(()).unwrap();
+                    may_go.await.unwrap();
+                    let was_on = cx.demonitor(monitor);
+                    done.send((was_on, was_on && cx.demonitor(monitor))).unwrap();
+                    std::future::pending().await
+                })
+            }));
+            is_watching.await.unwrap();
+            if ends {
+                process::exit(target, ExitReason::Kill);
+                // A `Down` becomes a message also while a handler waits.
+                while process::process_info(server.pid()).unwrap().message_queue_len == 0 {
+                    process::yield_now().await;
+                }
+            }
+            server.try_cast(Tell("stays")).unwrap();
+            go.send(()).unwrap();
+            assert_eq!(is_done.await.unwrap(), (!ends, false));
+            let fit = (0..5).take_while(|_| server.try_cast(Tell("more")).is_ok()).count();
+            assert_eq!(fit, 2, "ended: {ends}");
+            process::exit(server.pid(), ExitReason::Kill);
+            process::exit(target, ExitReason::Kill);
+        }
+    });
+}
+
+#[test]
 fn a_demonitor_of_what_is_neither_on_nor_there_makes_no_room() {
     everywhere(|mut me| async move {
         let home = me.pid();

@@ -51,10 +51,10 @@ pub(super) struct Expected {
 impl Expected {
     /// What is known of a server by its pid.
     pub(super) fn of(facts: &Facts, target: Pid) -> Expected {
+        // Of one that is found before its `init` begins nothing is known yet.
         let full = facts
             .life_of(target)
-            .and_then(|life| life.bound)
-            .is_some_and(|overflow| overflow != Overflow::Wait);
+            .is_none_or(|life| life.bound.is_some_and(|overflow| overflow != Overflow::Wait));
         Expected { target: Some(target), unanswered: full, full }
     }
 }

@@ -135,6 +135,11 @@ impl Facts {
         self.numbers.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// What clients have done so far.
+    pub(super) fn actions(&self) -> u64 {
+        self.counts.actions.load(Ordering::Relaxed)
+    }
+
     pub(super) fn one(&self, counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
     }

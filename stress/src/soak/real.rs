@@ -1,8 +1,8 @@
 //! `soak --minutes N`: a large world on a real node with several threads, in rounds.
 //!
-//! Each round builds the whole world and takes it down. In between nothing may be left: as many processes as before, no timer, no name, no
-//! value. Resident memory is read then. It depends on how much a round got to do, so it is compared only after a warm-up of a fifth of the
-//! time and [`ROUNDS`] rounds at least; then it may grow by [`GROWTH`] at most.
+//! Each round builds the whole world, does a fixed amount of work, some seconds of it, and takes the world down. In between nothing may be
+//! left: as many processes as before, no timer, no name, no value. Resident memory is read then; after a warm-up of a fifth of the time and
+//! [`ROUNDS`] rounds at least, it may grow by [`GROWTH`] at most.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,8 +22,9 @@ pub(super) struct Options {
     pub(super) seed: u64,
 }
 
-/// How long a round takes: not so long that the account of it, rather than the node, is what takes memory.
-const ROUND: Duration = secs(4);
+/// How much clients do in a round, all together. Rounds do the same amount of work, however long that takes: the account of it is kept in memory too,
+/// and would otherwise grow when the machine has less else to do.
+const ACTIONS: u64 = 500_000;
 /// How much resident memory may grow after the warm-up: this many bytes, or this share of it, whichever is more.
 const GROWTH: (u64, f64) = (8 << 20, 0.05);
 /// The part of the time that is warm-up, and the rounds that are in any case.
@@ -68,13 +69,13 @@ async fn rounds(options: &Options) -> Result<(), String> {
     let mut memory = Memory::default();
     let begin = Instant::now();
     let cells = (options.processes / PER_CELL).max(1);
-    let size = Size { cells, clients: 4, actions: None, outsiders: options.workers as u64 };
+    let outsiders = options.workers as u64;
+    let size = Size { cells, clients: 4, actions: None, together: Some(ACTIONS), outsiders };
     let mut round = 0;
     while begin.elapsed() < options.time {
-        let length = ROUND.min(options.time.saturating_sub(begin.elapsed()));
         let seed = options.seed.wrapping_add(round);
         // The rest of a round in which something was wrong may take minutes, and tells nothing more.
-        round::either(round::play(&facts, seed, size, Some(length)), wrong(&facts)).await;
+        round::either(round::play(&facts, seed, size), wrong(&facts)).await;
         round += 1;
         let warming = round <= ROUNDS || begin.elapsed().as_secs_f64() < options.time.as_secs_f64() * WARM_UP;
         let resident = resident_bytes().ok_or("/proc/self/status does not tell the resident memory")?;

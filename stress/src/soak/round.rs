@@ -22,8 +22,10 @@ pub(super) struct Size {
     pub(super) cells: u64,
     /// Clients of each cell, without the mortal ones.
     pub(super) clients: u64,
-    /// How much each of them does; `None`: until the time is up.
+    /// How much each of them does; `None`: until the node stops.
     pub(super) actions: Option<u64>,
+    /// How much all of them do together before the world comes to its end, if that is limited.
+    pub(super) together: Option<u64>,
     /// How many disturb it who are no processes.
     pub(super) outsiders: u64,
 }
@@ -31,9 +33,9 @@ pub(super) struct Size {
 /// How long a stop of a whole tree, or the last things of a client, may take.
 const STUCK: Duration = secs(60);
 
-/// Builds a world on the current node, lets it go on until its clients are done or the time is up, and takes it down; checks everything
-/// there is to check. Violations are in `facts`.
-pub(super) async fn play(facts: &Arc<Facts>, seed: u64, size: Size, time: Option<Duration>) {
+/// Builds a world on the current node, lets it go on until its clients are done, and takes it down; checks everything there is to check.
+/// Violations are in `facts`.
+pub(super) async fn play(facts: &Arc<Facts>, seed: u64, size: Size) {
     let node = Node::current();
     let idle = Idle::now(&node, facts);
     {
@@ -41,10 +43,11 @@ pub(super) async fn play(facts: &Arc<Facts>, seed: u64, size: Size, time: Option
         let watch = Watch::begin(&node, &world);
         let Some(tops) = build(&world).await else { return };
         let clients = people(&world, size);
+        let enough = size.together.map(|together| facts.actions() + together);
         let others: Vec<_> = (1..size.outsiders)
-            .map(|index| tokio::spawn(node.scope(disturb(world.clone(), index, time))))
+            .map(|index| tokio::spawn(node.scope(disturb(world.clone(), index, enough))))
             .collect();
-        disturb(world.clone(), 0, time).await;
+        disturb(world.clone(), 0, enough).await;
         for other in others {
             if let Err(error) = other.await {
                 facts.violation(format!("an outsider: {error}"));
@@ -95,12 +98,11 @@ fn people(world: &Arc<World>, size: Size) -> Vec<Pid> {
     all.map(|(cell, index)| client::spawn(world, cell, index)).collect()
 }
 
-/// What somebody does who is no process: calls, casts, kills, until the time is up.
-async fn disturb(world: Arc<World>, index: u64, time: Option<Duration>) {
-    let until = time.map(|time| Node::current().now() + time);
+/// What somebody does who is no process: calls, casts, kills. With a number, until clients have done so much.
+async fn disturb(world: Arc<World>, index: u64, enough: Option<u64>) {
     let (facts, mut random) = (&world.facts, Random::new(world.seed, 7 + index));
     let mut left = world.actions.unwrap_or(u64::MAX);
-    while left > 0 && until.is_none_or(|until| Node::current().now() < until) {
+    while left > 0 && enough.is_none_or(|enough| facts.actions() < enough) {
         left -= 1;
         let cell = random.pick(&world.cells).clone();
         if let Some(server) = cell.target(&mut random) {
@@ -119,7 +121,7 @@ async fn disturb(world: Arc<World>, index: u64, time: Option<Duration>) {
         }
         process::sleep(millis(1)).await;
     }
-    if until.is_some() {
+    if enough.is_some() {
         world.end();
     }
 }

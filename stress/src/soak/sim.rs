@@ -126,7 +126,7 @@ fn play(seed: u64, keep: usize) -> Result<Outcome, String> {
         _ => Ending::Settled,
     };
     let (clients, actions) = (random.between(2, 5), Some(random.between(10, 60)));
-    let size = Size { cells: 1, clients, actions, outsiders: 1 };
+    let size = Size { cells: 1, clients, actions, together: None, outsiders: 1 };
     // Without I/O on purpose: a paused clock would time out every socket at once.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
@@ -159,7 +159,7 @@ fn play(seed: u64, keep: usize) -> Result<Outcome, String> {
 /// A world's life; what watches it has to outlive the node.
 async fn live(facts: &Arc<Facts>, seed: u64, size: Size, ending: Ending) -> Option<Watch> {
     let (Ending::Stopped(ms) | Ending::Dropped(ms)) = ending else {
-        round::play(facts, seed, size, None).await;
+        round::play(facts, seed, size).await;
         return None;
     };
     let watch = round::leave(facts, seed, Size { actions: None, ..size }).await?;
