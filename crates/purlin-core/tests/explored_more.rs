@@ -1,11 +1,16 @@
 //! More small worlds whose invariants hold under every schedule, for what those in `explored` do not look at: relations that are taken
-//! back while the other side ends, a mailbox with a bound, calls from server to server.
+//! back while the other side ends, a mailbox with a bound, calls from server to server, futures that are looked at in passing, starts that
+//! fail within a restart, intervals.
 //!
 //! `PURLIN_SIM_SEEDS=10000 cargo test -p purlin-core --test explored_more` explores more than the usual 200 schedules of each.
 
 mod common;
 
 use std::collections::BTreeMap;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Waker};
 
 use common::{Me, Run};
 use purlin_core::*;
@@ -114,6 +119,62 @@ fn every_monitored_end_is_told_once_and_none_after_demonitor() {
         told.sort_unstable();
         expected.sort_unstable();
         assert_eq!(told, expected, "told of ends, and monitors that were on to the last");
+    });
+}
+
+/// Links itself with another process, and takes that back, when it is told to.
+struct Partner(Pid);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Bond {
+    Link,
+    Unlink,
+}
+
+impl Bond {
+    fn make(self, with: Pid) {
+        match self {
+            Bond::Link => process::link(with).unwrap(),
+            Bond::Unlink => process::unlink(with),
+        }
+    }
+}
+
+impl GenServer for Partner {
+    type Args = Pid;
+
+    async fn init(with: Pid, _: &mut Cx<Self>) -> Result<Self, InitError> {
+        Ok(Partner(with))
+    }
+}
+
+impl HandleCall<Bond> for Partner {
+    type Reply = ();
+    async fn handle_call(&mut self, bond: Bond, _: &mut Cx<Self>) {
+        bond.make(self.0);
+    }
+}
+
+#[test]
+fn two_are_linked_as_the_last_of_them_has_said() {
+    explore(|mut me| async move {
+        me.trap_exits(true);
+        let other = Partner::start(me.pid()).await.unwrap();
+        let mut last = Bond::Unlink;
+        for _ in 0..1 + random(6) {
+            last = if random(2) == 0 { Bond::Link } else { Bond::Unlink };
+            if random(2) == 0 {
+                last.make(other.pid());
+            } else {
+                other.call(last).await.unwrap();
+            }
+        }
+        process::exit(other.pid(), ExitReason::Kill);
+        process::wait(other.pid()).await;
+        process::sleep(millis(10)).await;
+        let told: Vec<Pid> = received::<Exit>(&mut me).iter().map(|exit| exit.from).collect();
+        let expected = if last == Bond::Link { vec![other.pid()] } else { vec![] };
+        assert_eq!(told, expected);
     });
 }
 
@@ -230,5 +291,143 @@ fn who_waits_for_room_gets_in_although_others_give_up() {
             assert!(matches!(reason, ExitReason::Normal | ExitReason::NoProc), "{reason}");
         }
         server.stop().await.unwrap();
+    });
+}
+
+#[test]
+fn nobody_waits_for_room_in_the_mailbox_of_one_that_has_ended() {
+    explore(|_| async move {
+        let server = Patient::start(()).mailbox(MailboxBound::new(1, Overflow::Wait)).await.unwrap();
+        let callers: Vec<_> = (0..4)
+            .map(|n| {
+                let server = server.clone();
+                process::spawn(async move |_: Mailbox<()>| {
+                    // Answered or not, it comes back.
+                    while server.call(Take(n)).infinity().await.is_ok() {}
+                })
+            })
+            .collect();
+        linger().await;
+        process::sleep(millis(random(4))).await;
+        end_them(vec![server.pid()], ExitReason::Kill);
+        for caller in callers {
+            let reason = caller.wait().await;
+            assert!(reason.is_normal(), "{reason}");
+        }
+    });
+}
+
+// ---- futures that are looked at in passing
+
+/// Polls a future as somebody who is not to be woken; whether it is to be awaited.
+fn look(future: Pin<&mut impl Future>) -> bool {
+    future.poll(&mut Context::from_waker(Waker::noop())).is_pending()
+}
+
+#[test]
+fn who_waits_is_woken_although_somebody_else_looked_before() {
+    explore(|_| async move {
+        let server = Patient::start(()).await.unwrap();
+        let asked = server.clone();
+        let busy =
+            process::spawn(async move |_: Mailbox<()>| assert_eq!(asked.call(Take(1)).await.unwrap(), 1));
+        linger().await;
+        let mut answer = pin!(server.call(Take(2)).infinity());
+        if look(answer.as_mut()) {
+            linger().await;
+            assert_eq!(answer.await.unwrap(), 2);
+        }
+        let mut end = pin!(busy.wait());
+        if look(end.as_mut()) {
+            end.await;
+        }
+        let mut pause = pin!(process::sleep(millis(1)));
+        if look(pause.as_mut()) {
+            pause.await;
+        }
+        server.stop().await.unwrap();
+    });
+}
+
+// ---- starts that fail within a restart
+
+/// One of three children, each of which needs the one before it.
+struct Story {
+    at: usize,
+    house: Arc<House>,
+}
+
+#[derive(Default)]
+struct House {
+    stands: [AtomicBool; 3],
+    /// How many more starts of the middle one fail.
+    fails: AtomicU64,
+    hangs_in_the_air: AtomicBool,
+}
+
+impl GenServer for Story {
+    type Args = (usize, Arc<House>);
+
+    async fn init((at, house): (usize, Arc<House>), _: &mut Cx<Self>) -> Result<Self, InitError> {
+        if at > 0 && !house.stands[at - 1].load(Ordering::SeqCst) {
+            house.hangs_in_the_air.store(true, Ordering::SeqCst);
+        }
+        if at == 1 && house.fails.load(Ordering::SeqCst) > 0 {
+            house.fails.fetch_sub(1, Ordering::SeqCst);
+            return Err(InitError::Stop(ExitReason::error("not yet")));
+        }
+        house.stands[at].store(true, Ordering::SeqCst);
+        Ok(Story { at, house })
+    }
+}
+
+impl Drop for Story {
+    fn drop(&mut self) {
+        self.house.stands[self.at].store(false, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn no_child_starts_while_one_before_it_is_down() {
+    explore(|_| async move {
+        let house = Arc::<House>::default();
+        let all = random(2) == 0;
+        let mut supervisor = if all { Supervisor::one_for_all() } else { Supervisor::rest_for_one() };
+        for at in 0..3 {
+            supervisor = supervisor.child(Story::child_spec((at, house.clone())).id(format!("{at}")));
+        }
+        let supervisor = supervisor.max_restarts(100, secs(1)).start().await.unwrap();
+        for _ in 0..3 {
+            house.fails.store(random(3), Ordering::SeqCst);
+            let victim = random(3) as usize;
+            let children = supervisor.which_children().await.unwrap();
+            let running = children.iter().filter_map(|child| child.status.pid()).nth(victim);
+            linger().await;
+            running.inspect(|pid| process::exit(*pid, ExitReason::Kill));
+            process::sleep(millis(1)).await;
+        }
+        assert!(!house.hangs_in_the_air.load(Ordering::SeqCst));
+        assert!(house.stands.iter().all(|stands| stands.load(Ordering::SeqCst)));
+        supervisor.stop().await.unwrap();
+    });
+}
+
+// ---- intervals
+
+#[test]
+fn an_interval_goes_on_until_it_is_taken_off_and_no_longer() {
+    explore(|mut me| async move {
+        let interval = process::send_interval(me.pid(), millis(2), 7u8);
+        let ticks = random(4);
+        for tick in 1..=ticks {
+            assert_eq!(me.receive().await.downcast::<u8>().ok(), Some(7));
+            assert!(Node::current().now() >= millis(2 * tick));
+        }
+        linger().await;
+        assert!(process::cancel_timer(interval).is_some());
+        received::<u8>(&mut me);
+        process::sleep(millis(20)).await;
+        assert_eq!(received::<u8>(&mut me), []);
+        assert_eq!(process::cancel_timer(interval), None);
     });
 }

@@ -108,3 +108,26 @@ fn a_message_does_not_wake_a_handler_that_waits_for_something_else() {
         process::exit(server.pid(), ExitReason::Kill);
     });
 }
+
+#[test]
+fn in_some_simulated_runs_a_message_overtakes_one_that_another_process_sent_before() {
+    let overtaken = Arc::new(AtomicUsize::new(0));
+    let count = overtaken.clone();
+    in_simulation(move |mut me| {
+        let count = count.clone();
+        async move {
+            let home = me.pid();
+            let relay = process::spawn(async move |mut mailbox: Mailbox<u8>| {
+                process::send(home, mailbox.receive().await);
+            });
+            process::spawn(async move |_: Mailbox<()>| {
+                process::send(home, 1u8);
+                relay.send(2);
+            });
+            let order = [next::<u8>(&mut me).await, next::<u8>(&mut me).await];
+            assert!(order == [1, 2] || order == [2, 1]);
+            count.fetch_add(usize::from(order == [2, 1]), Ordering::Relaxed);
+        }
+    });
+    assert!(overtaken.load(Ordering::Relaxed) > 0);
+}

@@ -231,3 +231,23 @@ fn a_start_that_is_refused_because_of_its_name_leaves_no_link() {
         }
     });
 }
+
+#[test]
+fn the_down_of_one_that_is_found_gone_comes_behind_what_it_sent() {
+    in_simulation(|mut me| async move {
+        let home = me.pid();
+        let gone = process::spawn(async move |_: Mailbox<()>| {
+            for n in 1..=2u8 {
+                process::send(home, n);
+            }
+        });
+        // Under some schedules it has ended by then, and what it sent is still on its way.
+        for _ in 0..3 {
+            process::yield_now().await;
+        }
+        let monitor = me.monitor(gone.pid());
+        assert_eq!(next::<u8>(&mut me).await, 1);
+        assert_eq!(next::<u8>(&mut me).await, 2);
+        assert_eq!(next::<Down>(&mut me).await.monitor, monitor);
+    });
+}

@@ -43,6 +43,8 @@ pub(crate) mod sim {
 
     pub(crate) fn arrive_all_of_current() {}
 
+    pub(crate) fn finds_gone(_pid: Pid) {}
+
     pub(crate) fn interlude(_proc: &Proc) {}
 }
 

@@ -1,9 +1,12 @@
 //! Runs a test for many seeds, and makes the most of a failure.
 
 use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use purlin_core::sim::{Event, Settings, World};
@@ -18,6 +21,12 @@ use crate::{schedule, seeds, story};
 
 /// How long a test's body may be idle by default, in virtual time: more than the month that tests like to wait.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40 * 24 * 60 * 60);
+
+/// How many steps a run may take by default: some seconds of work.
+pub(crate) const MOST_STEPS: u64 = 1_000_000;
+
+/// How many steps all the runs that make a schedule plainer may take together.
+const SHRINKING_STEPS: u64 = 2_000_000;
 
 /// Starts the body as a process of the current node.
 pub(crate) type Body = Box<dyn Fn(Sim, Judged) -> Pid>;
@@ -97,8 +106,33 @@ struct Ran {
     tape: Vec<u32>,
     hash: u64,
     events: Vec<Event>,
+    /// How many events before those are not kept.
+    forgotten: u64,
     test: Option<Pid>,
     logs: String,
+    steps: u64,
+    /// The hash tells also who ran when.
+    fine: bool,
+    /// The limit of steps ended it.
+    exhausted: bool,
+}
+
+impl Ran {
+    /// What happened, for people.
+    fn story(&self) -> Vec<String> {
+        let mut story = story::tell(&self.events, self.test);
+        if self.forgotten > 0 {
+            story.insert(0, format!("... {} events before are not kept ...", self.forgotten));
+        }
+        story
+    }
+
+    /// Did the two runs do the same? What a failure says is not compared: it may tell numbers of the program as a whole, such as that of a tokio
+    /// task, or of another node in a pid.
+    fn is_like(&self, other: &Ran) -> bool {
+        let end = |ran: &Ran| ran.failure.as_ref().map(|failure| failure.place.clone());
+        self.hash == other.hash && end(self) == end(other)
+    }
 }
 
 /// One of the ways to run a seed.
@@ -108,31 +142,43 @@ struct How {
     trace: bool,
     slow: bool,
     backtraces: bool,
+    /// The run is compared with another one.
+    fine: bool,
+    /// Another limit of steps than the simulation's.
+    most_steps: Option<u64>,
 }
 
 /// Runs a simulation's seeds; the first failure ends it.
 pub(crate) fn explore(simulation: &Simulation, body: &Body) {
     let name = &simulation.name;
+    assert!(
+        tokio::runtime::Handle::try_current().is_err(),
+        "{name}: a simulation has a runtime of its own, and cannot be run inside another one: no `Sim::run` in a `#[tokio::test]`, nor in another \
+         simulated test"
+    );
     if let Some(file) = seeds::replay().or_else(|| simulation.replay.clone()) {
         return replay(simulation, body, &file);
     }
     let (seeds, chosen) = seeds::of(name, simulation.seeds);
     let count = seeds.len();
     for (index, seed) in seeds.into_iter().enumerate() {
-        let ran = run(simulation, body, seed, &How { backtraces: chosen, ..How::default() });
         let twice = simulation.twice > 0 && index % simulation.twice == 0;
+        let how = How { backtraces: chosen, trace: chosen, fine: twice, ..How::default() };
+        let ran = run(simulation, body, seed, &how);
         if let Some(failure) = &ran.failure {
             eprintln!("{name}: failed with {}={seed:#x} (run {} of {count})", seeds::ONE, index + 1);
             if chosen {
                 report_once(&ran, failure);
+                eprintln!("  the run:");
+                eprint!("{}", story::shortened(&ran.story()));
             } else {
                 investigate(simulation, body, seed, &ran, failure);
             }
             fail(failure);
         }
         if twice {
-            let again = run(simulation, body, seed, &How { slow: true, ..How::default() });
-            if again.hash != ran.hash || again.failure != ran.failure {
+            let again = run(simulation, body, seed, &How { slow: true, fine: true, ..How::default() });
+            if !again.is_like(&ran) {
                 differ(simulation, body, seed);
             }
         }
@@ -146,8 +192,13 @@ fn fail(failure: &Failure) -> ! {
 
 /// A seed that a person asked for: no shrinking, so that what the test prints is printed once.
 fn report_once(ran: &Ran, failure: &Failure) {
-    eprintln!("  {}", failure.text());
+    eprintln!("  {}", indented(&failure.text()));
     print_logs(&ran.logs);
+}
+
+/// Further lines stand under the first one.
+fn indented(text: &str) -> String {
+    text.replace('\n', "\n  ")
 }
 
 fn print_logs(logs: &str) {
@@ -161,28 +212,44 @@ fn print_logs(logs: &str) {
 
 /// Runs a failing seed again, shrinks its schedule, and tells all there is to tell.
 fn investigate(simulation: &Simulation, body: &Body, seed: u64, ran: &Ran, failure: &Failure) {
-    let again = run(simulation, body, seed, &How::default());
-    if again.hash != ran.hash || again.failure != ran.failure {
-        eprintln!("  {}", failure.text());
+    let again = run(simulation, body, seed, &How { fine: ran.fine, ..How::default() });
+    if !again.is_like(ran) {
+        eprintln!("  {}", indented(&failure.text()));
         differ(simulation, body, seed);
     }
-    let (tape, runs) = shrink(ran.tape.clone(), simulation.most_shrinking, |tape| {
-        let ran = run(simulation, body, seed, &How { tape: Some(tape.to_vec()), ..How::default() });
+    // A schedule that never comes to its end has no short form.
+    let most_runs = if ran.exhausted { 0 } else { simulation.most_shrinking };
+    let (most_steps, mut left) = (simulation.most_steps.min(ran.steps * 10 + 1000), SHRINKING_STEPS);
+    let mut runs = 0;
+    let (tape, _) = shrink(ran.tape.clone(), most_runs, |tape| {
+        if left == 0 {
+            return None;
+        }
+        runs += 1;
+        let how = How { tape: Some(tape.to_vec()), most_steps: Some(most_steps), ..How::default() };
+        let ran = run(simulation, body, seed, &how);
+        left = left.saturating_sub(ran.steps);
         ran.failure.filter(|other| other.is_like(failure)).map(|_| ran.tape)
     });
     let small = run(simulation, body, seed, &How { tape: Some(tape.clone()), trace: true, ..How::default() });
-    let told = story::tell(&small.events, small.test);
+    let told = small.story();
     let failure = small.failure.as_ref().unwrap_or(failure);
-    eprintln!("  {}", failure.text());
+    eprintln!("  {}", indented(&failure.text()));
     print_logs(&small.logs);
-    eprintln!(
-        "  the schedule, of {} choices, shrunk to {} that matter in {runs} runs:",
-        ran.tape.len(),
-        tape.iter().filter(|way| **way != 0).count()
-    );
+    let choices = ran.tape.len();
+    match tape.iter().filter(|way| **way != 0).count() {
+        _ if ran.exhausted => eprintln!("  the run:"),
+        0 => eprintln!("  no choice of the schedule matters: it fails in the plainest one too, which is:"),
+        matter => {
+            eprintln!("  the schedule, of {choices} choices, shrunk to {matter} that matter in {runs} runs:")
+        },
+    }
     eprint!("{}", story::shortened(&told));
     let short_name = simulation.name.rsplit("::").next().unwrap_or(&simulation.name);
     eprintln!("  to run this seed again:     {}={seed:#x} cargo test {short_name}", seeds::ONE);
+    if ran.exhausted {
+        return;
+    }
     match schedule::save(&simulation.name, seed, &tape, &told) {
         Ok(file) => {
             eprintln!(
@@ -197,29 +264,61 @@ fn investigate(simulation: &Simulation, body: &Body, seed: u64, ran: &Ran, failu
 
 /// Two runs of one seed differed: finds where, and fails.
 fn differ(simulation: &Simulation, body: &Body, seed: u64) -> ! {
-    let how = How { trace: true, ..How::default() };
+    let how = How { trace: true, fine: true, ..How::default() };
     let one = run(simulation, body, seed, &how);
     let two = run(simulation, body, seed, &How { slow: true, ..how });
-    let (left, right) = (story::tell(&one.events, one.test), story::tell(&two.events, two.test));
-    let at = left.iter().zip(&right).position(|(a, b)| a != b).unwrap_or(left.len().min(right.len()));
-    let line = |lines: &[String]| lines.get(at).cloned().unwrap_or_else(|| "(the run is over)".to_owned());
-    panic!(
-        "{}: uncontrolled nondeterminism: two runs of seed {seed:#x} differ after {at} events.\n  one: {}\n  two: {}\n\
-         Something that the seed does not decide has a say: the standard library's clock or HashMap (use `node.now()`, `purlin::hash::HashMap`), \
-         `tokio::select!` without `biased` (use `purlin::select!`), `rand` without a fixed seed (use `node.random()`), a static variable, \
-         or addresses of memory",
+    let (left, right) = (one.story(), two.story());
+    let what = match left.iter().zip(&right).position(|(a, b)| a != b) {
+        None if left.len() == right.len() && one.hash != two.hash => {
+            "Two runs of the seed differ in when their processes run, though not in what they do.".to_owned()
+        },
+        None if left.len() == right.len() => {
+            "Two runs of the seed differed; two more, made to see where, did the same as each other."
+                .to_owned()
+        },
+        at => {
+            let at = at.unwrap_or(left.len().min(right.len()));
+            let line =
+                |lines: &[String]| lines.get(at).cloned().unwrap_or_else(|| "(the run is over)".to_owned());
+            format!(
+                "Two runs of the seed differ after {at} lines of their story.\n  one: {}\n  two: {}",
+                line(&left),
+                line(&right)
+            )
+        },
+    };
+    let text = format!(
+        "{}: uncontrolled nondeterminism of seed {seed:#x}. {what}\n\
+         Something that the seed does not decide has a say: another thread, the standard library's clock or HashMap (use `node.now()`, \
+         `purlin::hash::HashMap`), `tokio::select!` without `biased` (use `purlin::select!`), `rand` without a fixed seed (use `node.random()`), \
+         a static variable, or addresses of memory",
         simulation.name,
-        line(&left),
-        line(&right),
-    )
+    );
+    // No panic hook: its backtrace would be of this file.
+    eprintln!("{text}");
+    resume_unwind(Box::new(text));
 }
 
 /// Runs a recorded schedule, once.
 fn replay(simulation: &Simulation, body: &Body, file: &Path) {
-    let (seed, tape) = schedule::load(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let ran =
-        run(simulation, body, seed, &How { tape: Some(tape), trace: true, backtraces: true, slow: false });
-    let told = story::tell(&ran.events, ran.test);
+    let (of, seed, tape) = schedule::load(file)
+        .unwrap_or_else(|error| panic!("the recorded schedule {}: {error}", file.display()));
+    // A schedule that the test itself names may have been recorded by a test of another name.
+    let foreign = of.filter(|of| simulation.replay.is_none() && *of != simulation.name);
+    if let Some(of) = foreign {
+        panic!(
+            "the recorded schedule {} is of the test `{of}`, not of `{}`",
+            file.display(),
+            simulation.name
+        );
+    }
+    let ran = run(
+        simulation,
+        body,
+        seed,
+        &How { tape: Some(tape), trace: true, backtraces: true, ..How::default() },
+    );
+    let told = ran.story();
     let name = &simulation.name;
     match &ran.failure {
         None => eprintln!("{name}: the schedule of {} does not fail", file.display()),
@@ -250,9 +349,12 @@ fn run(simulation: &Simulation, body: &Body, seed: u64, how: &How) -> Ran {
         tape: how.tape.clone(),
         trace: how.trace,
         slow: how.slow,
+        fine: how.fine,
+        most_steps: Some(how.most_steps.unwrap_or(simulation.most_steps)),
     });
     let judged = Judged::default();
-    let (failure, test) = runtime.block_on(async {
+    let mut events = Vec::new();
+    let (failure, test, exhausted) = runtime.block_on(async {
         let node =
             Node::builder().name(&simulation.name).simulated_in(&world).backtraces(how.backtraces).stderr_reports(false).start();
         let helpers = Test::__new(&node, &simulation.name, logs.clone());
@@ -262,15 +364,30 @@ fn run(simulation: &Simulation, body: &Body, seed: u64, how: &How) -> Ran {
             helpers.allow_leaks();
         }
         let sim = Sim::in_world(seed, &node, &world, &helpers);
-        let (failure, test) = node.scope(body_and_end(simulation.patience, &world, body, sim, &judged)).await;
+        let (failure, test, exhausted) = node.scope(body_and_end(simulation, &world, body, sim, &judged)).await;
         world.calm();
-        let finished = node.scope(helpers.finish()).await;
-        for node in STARTED.with_borrow_mut(std::mem::take) {
+        let others = STARTED.with_borrow_mut(std::mem::take);
+        let finished = if exhausted {
+            events = world.events();
+            // One that goes round and round would keep every orderly end from coming.
+            for node in others.iter().chain([&node]) {
+                node.scope(async { process::processes().into_iter().for_each(|pid| process::exit(pid, ExitReason::Kill)) }).await;
+            }
+            world.lift();
+            Ok(())
+        } else {
+            node.scope(helpers.finish()).await
+        };
+        for node in others {
             node.shutdown().await;
         }
         node.shutdown().await;
         if logs.contains(NO_SOCKETS) {
-            world.report("it used a socket, and there are none in virtual time: a real answer would come after every timeout".to_owned());
+            world.report(
+                "it used a socket or waited for a signal of the system, and there are none in virtual time: a real answer would come after \
+                 every timeout. The crash report in the logs says who did; with PURLIN_SIM_SEED it has a backtrace"
+                    .to_owned(),
+            );
         }
         let left = world.left();
         let failure = if left.is_empty() {
@@ -278,27 +395,42 @@ fn run(simulation: &Simulation, body: &Body, seed: u64, how: &How) -> Ran {
         } else {
             Some(Failure::plain(format!("the test left the simulation: {}", left.join("; "))))
         };
-        (failure, test)
+        (failure, test, exhausted)
     });
     let logs = if failure.is_some() { logs.to_string() } else { String::new() };
-    Ran { failure, tape: world.tape(), hash: world.hash(), events: world.events(), test: Some(test), logs }
+    Ran {
+        failure,
+        tape: world.tape(),
+        hash: world.hash(),
+        events: if exhausted { events } else { world.events() },
+        forgotten: world.forgotten(),
+        test: Some(test),
+        logs,
+        steps: world.steps(),
+        fine: how.fine,
+        exhausted,
+    }
 }
 
 /// Runs the body's process to its end, and what is linked with it.
 async fn body_and_end(
-    patience: Duration,
+    simulation: &Simulation,
     world: &World,
     body: &Body,
     sim: Sim,
     judged: &Judged,
-) -> (Option<Failure>, Pid) {
+) -> (Option<Failure>, Pid, bool) {
+    let patience = simulation.patience;
     let test = body(sim, judged.clone());
     world.spare(test);
     world.watch(test);
     let mut end = Box::pin(process::wait(test));
     let ended = loop {
         let runs = world.runs_of_watched();
-        let ended = tokio::time::timeout(patience, &mut end).await;
+        let ended = match either(tokio::time::timeout(patience, &mut end), world.exhausted()).await {
+            Ok(ended) => ended,
+            Err(busy) => return (Some(goes_round(world.steps(), &busy)), test, true),
+        };
         if ended.is_ok() || runs == world.runs_of_watched() {
             break ended;
         }
@@ -310,11 +442,46 @@ async fn body_and_end(
             None => Some(Failure::of(&reason)),
         },
         Err(_) => Some(Failure::plain(format!(
-            "the test waits for something that never happens: it has been idle for {patience:?} of virtual time. Alive: {}",
+            "the test waits for something that never happens, or for something outside, such as another thread: it has been idle for \
+             {} of virtual time. Alive: {}",
+            days(patience),
             alive().join(", ")
         ))),
     };
-    (failure, test)
+    (failure, test, false)
+}
+
+/// What comes of the one that is done first; of the first one, if both are.
+async fn either<A: Future, B: Future>(a: A, b: B) -> Result<A::Output, B::Output> {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    poll_fn(|cx| match a.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Ok(done)),
+        Poll::Pending => b.as_mut().poll(cx).map(Err),
+    })
+    .await
+}
+
+/// The failure of a run that used up its steps; `busy` took the last ones.
+fn goes_round(steps: u64, busy: &[(Pid, String, u64)]) -> Failure {
+    let last: u64 = busy.iter().map(|(_, _, times)| times).sum();
+    let who: Vec<String> =
+        busy.iter().take(5).map(|(pid, kind, times)| format!("{pid} ({kind}) {times} times")).collect();
+    Failure::plain(format!(
+        "the run does not come to its end: {steps} steps, and the test's body is not done. Among the last {last} ran {}. Something goes round \
+         and round, or ticks while the test waits for long; `most_steps` of the simulation sets the limit",
+        who.join(", ")
+    ))
+}
+
+/// A length of time, in days if it has only those.
+fn days(time: Duration) -> String {
+    const DAY: u64 = 24 * 60 * 60;
+    match (time.as_secs(), time.subsec_nanos()) {
+        (seconds, 0) if seconds >= 2 * DAY && seconds.is_multiple_of(DAY) => {
+            format!("{} days", seconds / DAY)
+        },
+        _ => format!("{time:?}"),
+    }
 }
 
 /// Who is there, and what it does.

@@ -64,13 +64,14 @@
 //!
 //! ```text
 //! PURLIN_SIM_SEED=0x1f3a cargo test nothing_is_lost
-//! PURLIN_SIM_REPLAY=target/sim/nothing_is_lost.sim cargo test nothing_is_lost
+//! PURLIN_SIM_REPLAY=../target/sim/shop--nothing_is_lost.sim cargo test nothing_is_lost
 //! ```
 //! `PURLIN_SIM_SEEDS=10000` runs every simulated test with that many seeds, instead of what its attribute says.
 //!
-//! A test that waits for something that never happens fails at once, when its body has been idle for 40 days of virtual time. The virtual clock
-//! knows nothing of the world outside: a simulated test must not wait for sockets, threads or other programs. It fails, and says how it left the
-//! simulation. Faults (kills, panics, delays, jumps of the clock) are options of a [`Simulation`].
+//! A test that waits for something that never happens fails when its body has been idle for 40 days of virtual time; one that goes round and round
+//! fails after a million steps. The virtual clock knows nothing of the world outside: a simulated test must not wait for sockets, threads
+//! or other programs. Where it is noticed, the run fails and says how it left the simulation. Faults (kills, panics, delays, jumps of the clock)
+//! are options of a [`Simulation`].
 #![forbid(unsafe_code)]
 
 mod capture;

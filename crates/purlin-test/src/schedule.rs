@@ -23,23 +23,28 @@ fn write(test: &str, seed: u64, tape: &[u32], story: &[String]) -> String {
     format!("{FIRST_LINE}\ntest {test}\nseed {seed:#x}\nchoices {}\n\n{}\n", tape.join(" "), story.join("\n"))
 }
 
+/// What a file says: the name of the test, if it does; the seed; the choices.
+type Recorded = (Option<String>, u64, Vec<u32>);
+
 /// Reads a schedule.
 ///
 /// # Errors
 /// What is wrong with the file, and in which line.
-pub(crate) fn load(file: &Path) -> Result<(u64, Vec<u32>), String> {
+pub(crate) fn load(file: &Path) -> Result<Recorded, String> {
     read(&fs::read_to_string(file).map_err(|error| error.to_string())?)
 }
 
-fn read(text: &str) -> Result<(u64, Vec<u32>), String> {
+fn read(text: &str) -> Result<Recorded, String> {
     let mut lines = text.lines().enumerate();
     if lines.next().is_none_or(|(_, line)| line.trim() != FIRST_LINE) {
         return Err(format!("not a recorded schedule: line 1 is not {FIRST_LINE:?}"));
     }
-    let (mut seed, mut choices) = (None, None);
+    let (mut test, mut seed, mut choices) = (None, None, None);
     for (index, line) in lines {
         let wrong = |what: &str| format!("line {}: {what}: {line:?}", index + 1);
-        if let Some(text) = line.strip_prefix("seed ") {
+        if let Some(text) = line.strip_prefix("test ") {
+            test = Some(text.to_owned());
+        } else if let Some(text) = line.strip_prefix("seed ") {
             seed = Some(crate::seeds::parse(text).ok_or_else(|| wrong("no seed"))?);
         } else if let Some(text) = line.strip_prefix("choices") {
             let all: Result<Vec<u32>, _> = text.split_whitespace().map(str::parse).collect();
@@ -49,7 +54,7 @@ fn read(text: &str) -> Result<(u64, Vec<u32>), String> {
         }
     }
     match (seed, choices) {
-        (Some(seed), Some(choices)) => Ok((seed, choices)),
+        (Some(seed), Some(choices)) => Ok((test, seed, choices)),
         (None, _) => Err("there is no line with the seed".to_owned()),
         (_, None) => Err("there is no line with the choices".to_owned()),
     }
@@ -62,8 +67,8 @@ mod tests {
     #[test]
     fn a_schedule_is_read_as_it_was_written() {
         let text = write("shop::a", 0x1f, &[0, 2, 1], &["P1 ends".to_owned()]);
-        assert_eq!(read(&text), Ok((0x1f, vec![0, 2, 1])));
-        assert_eq!(read(&write("a", 7, &[], &[])), Ok((7, vec![])));
+        assert_eq!(read(&text), Ok((Some("shop::a".to_owned()), 0x1f, vec![0, 2, 1])));
+        assert_eq!(read(&write("a", 7, &[], &[])), Ok((Some("a".to_owned()), 7, vec![])));
     }
 
     #[test]

@@ -37,7 +37,9 @@ fn choose(test: &str, count: usize, one: Option<String>, how_many: Option<String
         Some(text) => text
             .trim()
             .parse()
-            .unwrap_or_else(|_| panic!("{HOW_MANY}={text}: expected a number, such as 10000")),
+            .ok()
+            .filter(|count| *count > 0)
+            .unwrap_or_else(|| panic!("{HOW_MANY}={text}: expected a number from 1, such as 10000")),
         None => count,
     };
     let base = hash(test);

@@ -157,6 +157,7 @@ pub struct Simulation {
     pub(crate) most_shrinking: usize,
     pub(crate) leaks: bool,
     pub(crate) patience: Duration,
+    pub(crate) most_steps: u64,
 }
 
 impl Simulation {
@@ -172,11 +173,17 @@ impl Simulation {
             most_shrinking: 1000,
             leaks: false,
             patience: explore::PATIENCE,
+            most_steps: explore::MOST_STEPS,
         }
     }
 
     /// How many seeds to run; 100 by default. `PURLIN_SIM_SEEDS` overrides it.
+    ///
+    /// # Panics
+    /// For 0: a test that runs nothing proves nothing.
+    #[track_caller]
     pub fn seeds(mut self, seeds: usize) -> Self {
+        assert!(seeds > 0, "a simulation with 0 seeds runs nothing");
         self.seeds = seeds;
         self
     }
@@ -212,6 +219,7 @@ impl Simulation {
     }
 
     /// Kills a process at random with this probability per step; not supervisors, and not the test itself. See [`Sim::spare`].
+    #[track_caller]
     pub fn kill_random(mut self, probability: f64) -> Self {
         self.faults.kill = checked(probability);
         self
@@ -234,6 +242,7 @@ impl Simulation {
     ///     assert!(matches!(counter.ping().await.unwrap_err().kind(), CallErrorKind::Exit(ExitReason::Panic(_))));
     /// });
     /// ```
+    #[track_caller]
     pub fn panic_random(mut self, probability: f64) -> Self {
         self.faults.panic = checked(probability);
         self
@@ -252,6 +261,7 @@ impl Simulation {
     ///     assert!(sim.now() > secs(0) && sim.now() <= secs(1) + millis(1));
     /// });
     /// ```
+    #[track_caller]
     pub fn delay_messages(mut self, probability: f64, most: Duration) -> Self {
         self.faults.delay = (checked(probability), most);
         self
@@ -267,6 +277,7 @@ impl Simulation {
     ///     assert!(sim.now() > secs(3));
     /// });
     /// ```
+    #[track_caller]
     pub fn clock_jumps(mut self, probability: f64, most: Duration) -> Self {
         self.faults.clock_jump = (checked(probability), most);
         self
@@ -321,6 +332,23 @@ impl Simulation {
     /// ```
     pub fn patience(mut self, limit: Duration) -> Self {
         self.patience = limit;
+        self
+    }
+
+    /// How many steps (a process runs, a message arrives) a run may take before it fails as one that goes round and round; a million by default,
+    /// some seconds of work. A server that ticks every second takes three million in a month.
+    ///
+    /// ```should_panic
+    /// # use purlin::prelude::*;
+    /// # use purlin_test::Sim;
+    /// Sim::new().seeds(1).most_steps(10_000).run(async |sim: Sim| {
+    ///     while sim.now() < secs(1) {
+    ///         process::yield_now().await;                               // which takes no virtual time
+    ///     }
+    /// });
+    /// ```
+    pub fn most_steps(mut self, steps: u64) -> Self {
+        self.most_steps = steps;
         self
     }
 

@@ -15,7 +15,13 @@ pub(crate) fn tell(events: &[Event], test: Option<Pid>) -> Vec<String> {
     for event in events.iter().filter(|event| event.what == What::Starts) {
         kinds.insert(event.who, &event.text);
     }
-    let first_node = events.first().map(|event| event.who.node_index());
+    // Numbered in the order in which they appear.
+    let mut nodes: Vec<u32> = Vec::new();
+    for event in events {
+        if !nodes.contains(&event.who.node_index()) {
+            nodes.push(event.who.node_index());
+        }
+    }
     let name = |pid: Pid| {
         if Some(pid) == test {
             return "the test".to_owned();
@@ -27,8 +33,10 @@ pub(crate) fn tell(events: &[Event], test: Option<Pid>) -> Vec<String> {
         if pid.serial() > 1 {
             let _ = write!(name, ".{}", pid.serial());
         }
-        if Some(pid.node_index()) != first_node {
-            let _ = write!(name, " of another node");
+        match nodes.iter().position(|node| *node == pid.node_index()) {
+            Some(0) => {},
+            Some(at) => drop(write!(name, " of node {}", at + 1)),
+            None => name.push_str(" of another node"),
         }
         match kinds.get(&pid) {
             Some(kind) if *kind != "process" => format!("{name} ({kind})"),
@@ -46,13 +54,15 @@ pub(crate) fn tell(events: &[Event], test: Option<Pid>) -> Vec<String> {
             What::Starts => format!("{other} starts {who}"),
             What::Handles => format!("{who} receives {text}"),
             What::Calls => format!("{other} calls {who}: {text}"),
+            What::Asks => format!("{other} calls {who} by a message: {text}"),
             What::Arrives => format!("{text} from {other} arrives at {who}"),
             What::GivesWay => format!("{who} lets others go first"),
             What::Killed => format!("{who} is killed"),
             What::Panics => format!("{who} is made to panic"),
             What::Delayed => format!("{text} from {other} to {who} is held back"),
             What::ClockJumps => format!("the clock jumps by {text}"),
-            What::Ends => format!("{who} ends: {text}"),
+            // A panic's message may go on; the rest of it is in the logs.
+            What::Ends => format!("{who} ends: {}", text.lines().next().unwrap_or_default()),
         };
         if time.replace(event.at) != Some(event.at) && !event.at.is_zero() {
             lines.push(format!("-- at {:?}", event.at));
@@ -112,6 +122,20 @@ mod tests {
                 "P2 (Counter) is killed",
                 "P2 (Counter) ends: killed"
             ]
+        );
+    }
+
+    #[test]
+    fn nodes_are_numbered_and_an_end_takes_one_line() {
+        let on = |node, text: &str| Event {
+            who: Pid::from_parts(node, 3, 0),
+            ..event(0, What::Ends, 3, None, text)
+        };
+        let story =
+            tell(&[on(4, "normal"), on(9, "panicked: assertion failed\n  left: 1"), on(6, "normal")], None);
+        assert_eq!(
+            story,
+            ["P3 ends: normal", "P3 of node 2 ends: panicked: assertion failed", "P3 of node 3 ends: normal"]
         );
     }
 

@@ -163,6 +163,75 @@ async fn a_call_sees_what_its_caller_cast_before(t: Test) -> Result<()> {
     Ok(())
 }
 
+/// One process sends another two messages and ends; the other finds it gone, in each of the ways there are to find that.
+#[purlin::test(sim, seeds = 2000)]
+async fn whoever_finds_a_process_gone_has_what_it_sent_before(
+    sim: Sim,
+    mut mailbox: Mailbox<AnyMsg>,
+) -> Result<()> {
+    let me = mailbox.address();
+    let gone = process::spawn(async move |_: Mailbox<()>| {
+        me.send(1u8);
+        me.send(2u8);
+    });
+    for _ in 0..sim.random() % 6 {
+        process::yield_now().await;
+    }
+    let pid = gone.pid();
+    let is_gone = match sim.random() % 8 {
+        0 => process::wait(pid).await == ExitReason::NoProc,
+        1 => gone.wait().await.is_normal(),
+        2 => process::stop(pid, ExitReason::Normal, secs(1)).await == Err(StopError::NoProc),
+        3 => process::process_info(pid).is_none(),
+        4 => !process::is_alive(pid),
+        5 => process::link(pid).is_err(),
+        6 => {
+            mailbox.trap_exits(true);
+            process::link(pid)?;
+            false
+        },
+        _ => {
+            mailbox.monitor(pid);
+            false
+        },
+    };
+    if is_gone {
+        assert_eq!(mailbox.len(), 2);
+    }
+    // An EXIT or a DOWN comes behind the others.
+    for n in 1..=2u8 {
+        assert_eq!(mailbox.receive().await.downcast::<u8>().map_err(|other| other.type_name()), Ok(n));
+    }
+    Ok(())
+}
+
+/// Sends through an alias when it is dropped.
+struct Parting(process::Alias<u8>);
+
+impl Drop for Parting {
+    fn drop(&mut self) {
+        self.0.send(1);
+    }
+}
+
+#[purlin::test(sim, seeds = 500)]
+async fn what_nobody_receives_is_dropped_where_it_may_use_an_alias(mut mailbox: Mailbox<u8>) {
+    let alias = mailbox.alias(process::AliasMode::ExplicitUnalias);
+    let ends = process::spawn(async |_: Mailbox<Parting>| process::yield_now().await);
+    let sender = process::spawn(async move |_: Mailbox<()>| {
+        ends.send(Parting(alias.clone()));
+        for _ in 0..3 {
+            process::yield_now().await;
+        }
+        // What is on its way goes first, to whoever has ended meanwhile as well.
+        alias.send(2);
+    });
+    sender.wait().await;
+    let mut received = [mailbox.receive().await, mailbox.receive().await];
+    received.sort_unstable();
+    assert_eq!(received, [1, 2]);
+}
+
 #[test]
 fn calls_go_both_ways_and_callers_are_interrupted() {
     // The count is read and written back: other callers come in between.
@@ -259,6 +328,59 @@ fn the_processes_of_several_nodes_are_interleaved() {
 }
 
 #[test]
+fn tests_on_other_threads_have_no_part_in_a_run_of_several_nodes() {
+    let explore = || {
+        Sim::new().seeds(200).check_one_in(1).run(async |sim: Sim| {
+            let nodes = [sim.start_node("one"), sim.start_node("two")];
+            let first = nodes[0]
+                .scope(async {
+                    process::spawn(async |mut mailbox: Mailbox<u8>| assert_eq!(mailbox.receive().await, 1))
+                })
+                .await;
+            let to = first.clone();
+            let second =
+                nodes[1].scope(async { process::spawn(async move |_: Mailbox<()>| to.send(1)) }).await;
+            first.wait().await;
+            second.wait().await;
+        });
+    };
+    // Each starts nodes between those of the others.
+    let threads = [1, 2, 3].map(|_| std::thread::spawn(explore));
+    assert!(threads.into_iter().all(|thread| thread.join().is_ok()));
+}
+
+#[test]
+fn what_is_spared_as_soon_as_it_is_spawned_is_never_hit() {
+    Sim::new().seeds(500).kill_random(1.0).run(async |sim: Sim| {
+        let waits = async |mut mailbox: Mailbox<()>| mailbox.receive().await;
+        process::spawn(waits);
+        let spared = process::spawn(waits);
+        sim.spare(spared.pid());
+        process::sleep(millis(1)).await;
+        assert!(spared.is_alive());
+        spared.send(());
+        spared.wait().await;
+    });
+}
+
+#[test]
+fn no_two_nodes_of_a_run_draw_the_same_numbers() {
+    Sim::new().seeds(5).run(async |sim: Sim| {
+        let nodes = [sim.start_node("one"), sim.start_node("two")];
+        nodes[0].shutdown().await;
+        let third = sim.start_node("three");
+        let drawn = BTreeSet::from([sim.node().random(), nodes[1].random(), third.random()]);
+        assert_eq!(drawn.len(), 3);
+    });
+}
+
+#[test]
+fn a_failure_that_tells_a_number_of_the_program_is_told_all_the_same() {
+    let (ok, text) = run_subject("fails_with_a_pid_of_another_node", &[]);
+    assert!(!ok && text.contains("it was <") && !text.contains("nondeterminism"), "{text}");
+}
+
+#[test]
 fn a_failing_seed_is_told_with_a_short_story_and_a_command() {
     let (ok, text) = run_subject("loses_an_update", &[]);
     assert!(!ok, "{text}");
@@ -314,6 +436,10 @@ fn the_number_of_seeds_and_the_replay_file_are_checked() {
     assert!(!ok && text.contains("PURLIN_SIM_SEED=today: expected a number"), "{text}");
     let (ok, text) = run_subject("loses_an_update", &[("PURLIN_SIM_REPLAY", "/no/such/file")]);
     assert!(!ok && text.contains("/no/such/file"), "{text}");
+    let (_, text) = run_subject("loses_an_update", &[]);
+    let file = text.split("PURLIN_SIM_REPLAY=").nth(1).unwrap().split(' ').next().unwrap();
+    let (ok, text) = run_subject("leaves_a_process", &[("PURLIN_SIM_REPLAY", file)]);
+    assert!(!ok && text.contains("loses_an_update`, not of") && text.contains(file), "{text}");
     let (ok, text) = run_subject("iterates_a_hash_map", &[("PURLIN_SIM_SEEDS", "0")]);
-    assert!(ok, "no seeds, no failure: {text}");
+    assert!(!ok && text.contains("PURLIN_SIM_SEEDS=0: expected a number from 1"), "{text}");
 }

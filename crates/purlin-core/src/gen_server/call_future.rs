@@ -291,6 +291,7 @@ fn queue<S: GenServer, M: CallFor<S, K>, K: 'static>(
             return Poll::Ready(Err(this.error(CallErrorKind::Deadlock(cycle), Some(proc))));
         }
         proc.node.0.counters.queued_calls.fetch_add(1, Ordering::Relaxed);
+        sim::asks(proc, std::any::type_name::<M>);
         let since = proc.node.now();
         this.waiting = Some(Box::new(Waiting {
             waiter: None,

@@ -278,7 +278,7 @@ impl Entered {
 }
 
 /// Runs a call in place in a server that [`enter`] has entered.
-#[inline]
+#[inline(always)]
 pub(crate) fn call<S: GenServer, M: CallFor<S, K>, K: 'static>(
     proc: &Proc,
     entered: &Entered,
@@ -287,7 +287,7 @@ pub(crate) fn call<S: GenServer, M: CallFor<S, K>, K: 'static>(
     let caller = entered.caller();
     proc.note(message::call_table::<S, M, K>());
     let outcome = if sim::fails_in_place(proc, caller, std::any::type_name::<M>) {
-        Ran::Later(unusual::<S, M::Reply>(proc, Flow::Crash(sim::failure()), caller))
+        Ran::Later(injected::<S, M::Reply>(proc, caller))
     } else if M::SYNC {
         sync::<S, M, K>(proc, message, caller)
     } else {
@@ -326,7 +326,7 @@ enum Ran<R> {
 }
 
 /// A handler that does not wait, on the stack.
-#[inline]
+#[inline(always)]
 fn sync<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, message: M, caller: u64) -> Ran<M::Reply> {
     let result = panic::catch_counted(|| {
         // SAFETY: `enter` gave us RUN, and an idle server has its state.
@@ -351,14 +351,22 @@ fn unusual<S: GenServer, R: Send + 'static>(proc: &Proc, flow: Flow<R>, caller: 
     waiter
 }
 
+/// The answer of a handler in which a simulated run panics.
+#[cold]
+#[inline(never)]
+fn injected<S: GenServer, R: Send + 'static>(proc: &Proc, caller: u64) -> Waiter<R> {
+    unusual::<S, R>(proc, Flow::Crash(sim::failure()), caller)
+}
+
 /// A handler that may wait: polled once in its buffer, with the server's own waker.
+#[inline(always)]
 fn polled<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, message: M, caller: u64) -> Ran<M::Reply> {
     // SAFETY: `try_enter` gave us RUN, and an idle server has its state.
     let (state, own) = unsafe { message::parts::<S>(proc) };
     polled_frame::<S, _, _>(proc, CallFrame { future: message.__run(state, own), replier: None, caller })
 }
 
-#[inline]
+#[inline(always)]
 fn polled_frame<S, F, R>(proc: &Proc, frame: CallFrame<F, R>) -> Ran<R>
 where
     S: GenServer,
@@ -405,6 +413,7 @@ pub(crate) fn read<S: GenServer, M: CallFor<S, K>, K: 'static>(
     reading: Reading,
     message: M,
 ) -> Attempt<M::Reply> {
+    sim::reads(proc, reading.me, std::any::type_name::<M>);
     let result = panic::catch_counted(|| {
         // SAFETY: readers share the state while the word counts them; `M: CallFor` by a read demands `S: Sync`.
         let body: *const Server<S> = unsafe { server::cell_of::<S>(proc) }.body.with(|b| b);

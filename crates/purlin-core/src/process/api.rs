@@ -358,6 +358,7 @@ pub fn link(pid: Pid) -> Result<(), NoProcess> {
     if relations::is_linked(&me, pid) {
         return Ok(());
     }
+    crate::rt::sim::finds_gone(pid);
     if !me.has(crate::process::cell::TRAP) {
         return Err(NoProcess);
     }
@@ -444,7 +445,10 @@ pub fn demonitor(monitor: MonitorRef) -> bool {
 /// # });
 /// ```
 pub async fn wait(pid: Pid) -> ExitReason {
-    let Some(proc) = lookup(pid) else { return ExitReason::NoProc };
+    let Some(proc) = lookup(pid) else {
+        crate::rt::sim::finds_gone(pid);
+        return ExitReason::NoProc;
+    };
     ended(&proc).await
 }
 
@@ -555,10 +559,14 @@ pub fn registered() -> Vec<Arc<str>> {
 
 /// `false` from the moment the process must end, even if it has not got there yet.
 pub fn is_alive(pid: Pid) -> bool {
-    lookup(pid).is_some_and(|p| {
+    let alive = lookup(pid).is_some_and(|p| {
         crate::rt::sim::looks_at(&p);
         p.word.is_alive()
-    })
+    });
+    if !alive {
+        crate::rt::sim::finds_gone(pid);
+    }
+    alive
 }
 
 /// Every process of the current node, by slot. As in OTP one that is ending is among them until its pid is free, a moment after those who

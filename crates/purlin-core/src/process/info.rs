@@ -80,10 +80,14 @@ pub struct ProcessInfo {
 /// # });
 /// ```
 pub fn process_info(pid: Pid) -> Option<ProcessInfo> {
-    let proc = current::by_index(pid.node_index())?.lookup(pid)?;
+    let Some(proc) = current::by_index(pid.node_index()).and_then(|node| node.lookup(pid)) else {
+        crate::rt::sim::finds_gone(pid);
+        return None;
+    };
     crate::rt::sim::looks_at(&proc);
     let word = proc.word.load();
     if word & EXITING != 0 {
+        crate::rt::sim::finds_gone(pid);
         return None;
     }
     let status = match word {

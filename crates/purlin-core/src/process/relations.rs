@@ -224,6 +224,9 @@ pub(crate) fn monitor(me: &Proc, target: MonitorTarget, options: WatchOptions) -
     let watched =
         found.is_some_and(|p| open(&p, |r| r.watchers.insert(id, Watcher::Process(me.pid()))).is_some());
     if !watched {
+        if let Some(pid) = pid {
+            crate::rt::sim::finds_gone(pid);
+        }
         signal::send(me, Signal::Down { monitor: id, reason: ExitReason::NoProc });
     }
     MonitorRef(id)
@@ -267,6 +270,7 @@ pub(crate) fn watch_end(proc: &Proc, replier: Replier<ExitReason>) -> Option<u64
     match replier {
         None => Some(id),
         Some(replier) => {
+            crate::rt::sim::finds_gone(proc.pid());
             let _ = replier.send(ExitReason::NoProc);
             None
         },
@@ -353,6 +357,8 @@ pub(crate) fn unalias(me: &Proc, id: u64) -> bool {
 pub(crate) fn send_through(owner: &ProcRef, id: u64, envelope: Envelope) -> Result<(), Rejected> {
     let mut envelope = Some(envelope);
     let mut ended = None;
+    // Not under the lock: what arrives at one that has ended is dropped, which is code of the program.
+    crate::rt::sim::arrive_all_of_current();
     let outcome = peek(owner, |r| {
         match r.aliases.get(&id)? {
             AliasMode::ExplicitUnalias => {},
@@ -363,7 +369,6 @@ pub(crate) fn send_through(owner: &ProcRef, id: u64, envelope: Envelope) -> Resu
                 }
             },
         }
-        crate::rt::sim::arrive_all_of_current();
         Some(owner.push_now(envelope.take().expect("taken once")))
     });
     if let Some(target) = ended.and_then(|watch| watch.pid).and_then(|pid| owner.node.lookup(pid)) {

@@ -89,7 +89,7 @@ pub(crate) fn create<B>(
         }
         .build(body)
     });
-    crate::rt::sim::interlude(&proc);
+    crate::rt::sim::interlude_at_birth(&proc);
     if let Some(name) = options.name
         && let Err(error) = node.0.names.register(name, &proc)
     {

@@ -30,6 +30,9 @@ use crate::sys::request::{StopRequest, internal};
 /// See [`StopError`].
 pub async fn stop(pid: Pid, reason: ExitReason, limit: Duration) -> Result<(), StopError> {
     let proc = current::by_index(pid.node_index()).and_then(|node| node.lookup(pid));
+    if proc.is_none() {
+        crate::rt::sim::finds_gone(pid);
+    }
     stop_proc(proc, reason, Some(limit)).await
 }
 

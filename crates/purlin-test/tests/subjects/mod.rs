@@ -61,6 +61,14 @@ async fn loses_an_update(t: Test) -> Result<()> {
 
 #[purlin::test(sim, seeds = 100)]
 #[ignore = "fails on purpose"]
+async fn fails_with_a_pid_of_another_node(sim: Sim) {
+    let other = sim.start_node("other");
+    let there = other.scope(async { process::spawn(async |_: Mailbox<()>| {}) }).await;
+    panic!("it was {}", there.pid());
+}
+
+#[purlin::test(sim, seeds = 100)]
+#[ignore = "fails on purpose"]
 async fn iterates_a_hash_map() {
     let map: HashMap<u32, u32> = (0..50).map(|n| (n, n)).collect();
     for n in map.keys().take(10) {

@@ -1,5 +1,6 @@
 //! What the kernel asks the world, and tells it. All of it is for simulated processes: on a real node the callers see a flag and go on.
 
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::mailbox::envelope::{Envelope, MsgTable};
@@ -51,6 +52,22 @@ pub(crate) fn looks_at(other: &Proc) {
     if other.has(SIMULATED) {
         current::with_current(|me| arrive_all(me, Some(other.pid())));
     }
+}
+
+/// The process being run finds out by itself that this one has ended: what it was sent by it has arrived, as it would have before a DOWN.
+#[inline]
+pub(crate) fn finds_gone(pid: Pid) {
+    #[cold]
+    fn simulated(me: &Proc, pid: Pid) {
+        if let Some(world) = world(me) {
+            world.arrive_all(pid, Some(me.pid()));
+        }
+    }
+    current::with_current(|me| {
+        if me.has(SIMULATED) {
+            simulated(me, pid);
+        }
+    });
 }
 
 /// The process being run has its answer from this server.
@@ -143,6 +160,35 @@ pub(crate) fn fails_in_place(server: &Proc, caller: u64, name: fn() -> &'static 
     server.has(SIMULATED) && simulated(server, caller, name)
 }
 
+/// A process, or code outside of processes, calls a server by a message.
+#[inline]
+pub(crate) fn asks(server: &Proc, name: fn() -> &'static str) {
+    #[cold]
+    #[inline(never)]
+    fn simulated(server: &Proc, name: fn() -> &'static str) {
+        let caller = current::with_current(Proc::pid).unwrap_or_else(|| server.node.init_pid());
+        note(What::Asks, server, Some(caller), &|| short(name()));
+    }
+    if server.has(SIMULATED) {
+        simulated(server, name);
+    }
+}
+
+/// `me` reads a server in place.
+#[inline]
+pub(crate) fn reads(server: &Proc, me: Option<NonNull<Proc>>, name: fn() -> &'static str) {
+    #[cold]
+    #[inline(never)]
+    fn simulated(server: &Proc, me: Option<NonNull<Proc>>, name: fn() -> &'static str) {
+        // SAFETY: the process that reads is being run, and kept by the process table.
+        let caller = me.map_or_else(|| server.node.init_pid(), |me| unsafe { me.as_ref() }.pid());
+        note(What::Calls, server, Some(caller), &|| short(name()));
+    }
+    if server.has(SIMULATED) {
+        simulated(server, me, name);
+    }
+}
+
 #[cold]
 #[inline(never)]
 fn is_to_panic(proc: &Proc) -> bool {
@@ -182,6 +228,14 @@ pub(super) fn note(what: What, who: &Proc, other: Option<Pid>, text: &dyn Fn() -
 pub(crate) fn interlude(proc: &Proc) {
     if proc.has(SIMULATED) {
         run::interlude(proc);
+    }
+}
+
+/// The same while a process is being made, which no fault hits meanwhile: whoever makes it may want to spare it.
+#[inline]
+pub(crate) fn interlude_at_birth(proc: &Proc) {
+    if proc.has(SIMULATED) {
+        run::interlude_at_birth(proc);
     }
 }
 

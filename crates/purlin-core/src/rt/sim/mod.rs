@@ -25,10 +25,10 @@ mod tape;
 mod trace;
 mod wires;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::thread::ThreadId;
 use std::time::Duration;
 
@@ -69,6 +69,10 @@ pub struct Settings {
     pub trace: bool,
     /// Lose some real time between steps, so that code which looks at the real clock does something else.
     pub slow: bool,
+    /// The hash tells also who ran when. For runs that are compared with another one.
+    pub fine: bool,
+    /// After so many steps nothing happens any more; `None` for no limit.
+    pub most_steps: Option<u64>,
 }
 
 /// What can be done next.
@@ -87,6 +91,19 @@ struct Member {
     waker: Option<Waker>,
 }
 
+/// How many steps a run may take, and who takes the last ones.
+#[derive(Default)]
+struct Limit {
+    most: u64,
+    /// Of who waits for the limit.
+    waker: Option<Waker>,
+    /// By the key of its pid: who ran how often among the last [`LAST`] steps.
+    busy: HashMap<u64, (Pid, String, u64)>,
+}
+
+/// How many steps at the end tell who keeps a run going.
+const LAST: u64 = 10_000;
+
 struct State {
     ready: Vec<Item>,
     policy: Policy,
@@ -96,13 +113,21 @@ struct State {
     by_wire: bool,
     faults: Faults,
     members: Vec<Member>,
+    /// How many nodes have got a seed, those that have gone included.
+    nodes: u64,
     /// An executor is at the list, and looks at it again before it sleeps.
     running: bool,
     /// Processes that no fault kills.
     spared: HashSet<Pid>,
+    /// The process that is being made.
+    unborn: Option<Pid>,
     /// How the run left the simulation.
     left: Vec<String>,
     steps: u64,
+    limit: Limit,
+    fine: bool,
+    /// The clock has jumped, and its timers have not had a chance yet.
+    jumped: bool,
     /// Inside an interlude.
     in_interlude: bool,
     /// Calls made in the present step.
@@ -215,7 +240,7 @@ impl State {
 impl World {
     /// A world whose nodes run on this thread.
     pub fn new(settings: Settings) -> Arc<World> {
-        let Settings { seed, scheduler, wires, faults, tape, trace, slow } = settings;
+        let Settings { seed, scheduler, wires, faults, tape, trace, slow, fine, most_steps } = settings;
         let policy = Policy::new(scheduler, seed);
         let by_lot = policy.random().next() & 1 == 1;
         Arc::new(World {
@@ -225,15 +250,20 @@ impl World {
                 ready: Vec::new(),
                 policy,
                 tape: Tape::new(tape),
-                trace: Trace { events: trace.then(Vec::new), ..Trace::default() },
+                trace: Trace { events: trace.then(VecDeque::new), ..Trace::default() },
                 wires: Wires::default(),
                 by_wire: wires.unwrap_or(by_lot),
                 faults,
                 members: Vec::new(),
+                nodes: 0,
                 running: false,
                 spared: HashSet::new(),
+                unborn: None,
                 left: Vec::new(),
                 steps: 0,
+                limit: Limit { most: most_steps.unwrap_or(u64::MAX), ..Limit::default() },
+                fine,
+                jumped: false,
                 in_interlude: false,
                 calls: 0,
                 watched: (u64::MAX, 0),
@@ -252,9 +282,63 @@ impl World {
         self.state.lock().trace.hash
     }
 
-    /// The events so far, if they are kept.
+    /// The last events so far, if they are kept.
     pub fn events(&self) -> Vec<Event> {
-        self.state.lock().trace.events.clone().unwrap_or_default()
+        self.state.lock().trace.events.iter().flatten().cloned().collect()
+    }
+
+    /// How many events before those are not kept.
+    pub fn forgotten(&self) -> u64 {
+        self.state.lock().trace.forgotten
+    }
+
+    /// Waits until the limit of steps is reached; who ran how often among the last steps, the busiest first. Nothing runs from then on, until
+    /// the limit is [lifted](Self::lift).
+    ///
+    /// ```
+    /// use purlin_core::sim::{Settings, World};
+    /// use purlin_core::{ExitReason, Mailbox, Node, process};
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    /// # runtime.block_on(async {
+    /// let world = World::new(Settings { most_steps: Some(50), ..Settings::default() });
+    /// let node = Node::builder().simulated_in(&world).start();
+    /// node.scope(async {
+    ///     let p = process::spawn(async |_: Mailbox<()>| loop { process::yield_now().await });
+    ///     assert_eq!(world.exhausted().await, [(p.pid(), "process".to_owned(), 50)]);
+    ///     process::exit(p.pid(), ExitReason::Kill);
+    ///     world.lift();
+    ///     p.wait().await;
+    /// }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
+    pub async fn exhausted(&self) -> Vec<(Pid, String, u64)> {
+        std::future::poll_fn(|cx| {
+            let mut state = self.state.lock();
+            if state.steps >= state.limit.most {
+                return Poll::Ready(());
+            }
+            state.limit.waker = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+        let mut busy: Vec<_> = self.state.lock().limit.busy.values().cloned().collect();
+        busy.sort_by_key(|(pid, _, times)| {
+            (std::cmp::Reverse(*times), pid.node_index(), pid.id(), pid.serial())
+        });
+        busy
+    }
+
+    /// There is no limit of steps any more.
+    pub fn lift(&self) {
+        let waker = {
+            let mut state = self.state.lock();
+            state.limit = Limit { most: u64::MAX, ..Limit::default() };
+            state.members.first().and_then(|member| member.waker.clone())
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// How many processes and messages were picked from the list.
@@ -302,7 +386,10 @@ impl World {
 
     /// The seed of a node's own random numbers.
     pub(crate) fn seed_of_next_node(&self) -> u64 {
-        self.seed.wrapping_add((self.state.lock().members.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        let mut state = self.state.lock();
+        let number = state.nodes;
+        state.nodes += 1;
+        self.seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
     pub(crate) fn add(&self, node: &Node) {

@@ -9,7 +9,7 @@ use crate::node::{Node, NodeInner};
 use crate::process::cell::{Proc, SUPERVISOR};
 use crate::process::exit;
 use crate::rt::sim::hooks::note;
-use crate::rt::sim::{Item, State, What, World};
+use crate::rt::sim::{Item, LAST, State, What, World};
 use std::ptr::NonNull;
 
 /// How many steps before tokio's driver gets a turn.
@@ -38,7 +38,7 @@ pub(crate) fn execute(world: &Arc<World>, node: &NodeInner, cx: &mut Context<'_>
         if !step(world, tls) {
             return Poll::Pending;
         }
-        if node.rt.sched.is_stopping() || lets_tasks_run(world) {
+        if node.rt.sched.is_stopping() || lets_timers_fire(world) || lets_tasks_run(world) {
             break;
         }
     }
@@ -78,10 +78,26 @@ pub(super) fn interlude(proc: &Proc) {
     }
 }
 
+#[cold]
+pub(super) fn interlude_at_birth(proc: &Proc) {
+    let Some(world) = proc.node.rt().sched.world() else { return };
+    // Others that are made meanwhile come and go.
+    let before = world.state.lock().unborn.replace(proc.pid());
+    interlude(proc);
+    world.state.lock().unborn = before;
+}
+
 /// Does one thing; `false` when there is none.
 fn step(world: &Arc<World>, tls: &Tls) -> bool {
     let (item, fault) = {
         let mut state = world.state.lock();
+        if state.steps >= state.limit.most {
+            state.running = false;
+            if let Some(waker) = state.limit.waker.take() {
+                waker.wake();
+            }
+            return false;
+        }
         let fault = if state.faults.at_steps() && !state.ready.is_empty() { fault(&mut state) } else { None };
         state.calls = 0;
         let item = state.take();
@@ -101,11 +117,21 @@ fn step(world: &Arc<World>, tls: &Tls) -> bool {
         },
         Some(Item::Process(proc)) => {
             {
+                // SAFETY: as below.
+                let proc = unsafe { proc.as_ref() };
                 let mut state = world.state.lock();
                 state.steps += 1;
-                // SAFETY: as below.
-                if state.watched.0 == crate::rt::sim::key(unsafe { proc.as_ref() }.pid()) {
+                let key = crate::rt::sim::key(proc.pid());
+                if state.watched.0 == key {
                     state.watched.1 += 1;
+                }
+                if state.limit.most - state.steps < LAST {
+                    let kind = || (proc.pid(), crate::rt::sim::short((proc.table.type_name)()), 0);
+                    state.limit.busy.entry(key).or_insert_with(kind).2 += 1;
+                }
+                if state.fine {
+                    state.trace.mix(proc.node.now().as_nanos() as u64);
+                    state.trace.mix_pid(proc.pid());
                 }
                 if state.slow > 0 && state.steps.is_multiple_of(4) {
                     state.slow -= 1;
@@ -130,6 +156,12 @@ fn lose_real_time() {
     while begin.elapsed() < Duration::from_micros(500) {
         std::hint::spin_loop();
     }
+}
+
+/// The clock has jumped: do the timers that are due fire before anybody runs who could have run before?
+fn lets_timers_fire(world: &World) -> bool {
+    let mut state = world.state.lock();
+    std::mem::take(&mut state.jumped) && state.choose(2, |policy| (policy.random().next() & 1) as usize) == 1
 }
 
 /// The program has tokio tasks of its own: is it their turn?
@@ -173,7 +205,9 @@ fn fault(state: &mut State) -> Option<Fault> {
 
 /// Supervisors are not killed at random: what they keep alive would not be there to be tested.
 fn may_be_killed(state: &State, node: &NodeInner, pid: crate::Pid) -> bool {
-    !state.spared.contains(&pid) && node.lookup(pid).is_some_and(|proc| !proc.has(SUPERVISOR))
+    !state.spared.contains(&pid)
+        && state.unborn != Some(pid)
+        && node.lookup(pid).is_some_and(|proc| !proc.has(SUPERVISOR))
 }
 
 impl Fault {
@@ -190,7 +224,9 @@ impl Fault {
                 node.rt().timers.look_again();
                 if let Some(world) = node.rt().sched.world() {
                     let text = || format!("{by:?}");
-                    world.state.lock().trace.note(node.now(), What::ClockJumps, node.init_pid(), None, &text);
+                    let mut state = world.state.lock();
+                    state.jumped = true;
+                    state.trace.note(node.now(), What::ClockJumps, node.init_pid(), None, &text);
                 }
             },
         }

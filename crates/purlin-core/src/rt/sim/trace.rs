@@ -1,5 +1,6 @@
 //! What happened in a run: a running hash of every event, and the events themselves if somebody wants to read them.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::process::pid::Pid;
@@ -13,6 +14,8 @@ pub enum What {
     Handles,
     /// `who` handles the call in `text` on the stack of `other`, its caller.
     Calls,
+    /// `other` calls `who` with what is in `text`, by a message.
+    Asks,
     /// `other` sent `who` what is in `text`, which arrives now.
     Arrives,
     /// `who` has more to do and lets others go first.
@@ -49,12 +52,15 @@ pub(crate) struct Trace {
     /// Of everything so far.
     pub(crate) hash: u64,
     /// `None` when nobody wants to read them.
-    pub(crate) events: Option<Vec<Event>>,
-    /// Index of the first node, so that runs of one program can be compared.
-    pub(crate) first_node: Option<u32>,
+    pub(crate) events: Option<VecDeque<Event>>,
+    /// How many events before those are not kept.
+    pub(crate) forgotten: u64,
+    /// The indices of the nodes, in the order in which they came up. In another run they are others, and other runs, of tests on other threads,
+    /// have numbers in between.
+    pub(crate) nodes: Vec<u32>,
 }
 
-/// More than anybody reads.
+/// More than anybody reads. The last ones are kept: a run's failure is at its end.
 const MOST: usize = 100_000;
 
 impl Trace {
@@ -62,9 +68,12 @@ impl Trace {
         self.hash = (self.hash.rotate_left(7) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 
-    fn mix_pid(&mut self, pid: Pid) {
-        let first = *self.first_node.get_or_insert(pid.node_index());
-        let node = u64::from(pid.node_index().wrapping_sub(first));
+    pub(crate) fn mix_pid(&mut self, pid: Pid) {
+        let index = pid.node_index();
+        let node = self.nodes.iter().position(|known| *known == index).unwrap_or_else(|| {
+            self.nodes.push(index);
+            self.nodes.len() - 1
+        }) as u64;
         self.mix((node << 48) ^ (u64::from(pid.serial()) << 32) ^ u64::from(pid.id()));
     }
 
@@ -81,8 +90,12 @@ impl Trace {
         if let Some(other) = other {
             self.mix_pid(other);
         }
-        if let Some(events) = self.events.as_mut().filter(|events| events.len() < MOST) {
-            events.push(Event { at, what, who, other, text: text() });
+        if let Some(events) = &mut self.events {
+            if events.len() == MOST {
+                events.pop_front();
+                self.forgotten += 1;
+            }
+            events.push_back(Event { at, what, who, other, text: text() });
         }
     }
 }
