@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::state::{Body, Token};
+use crate::workloads::Tally;
 
 /// The runtime.
 pub(crate) trait System: Sized + Send + 'static {
@@ -69,6 +70,15 @@ pub(crate) trait Churn: Calls {
     fn churn() -> impl Future<Output = u64> + Send;
 }
 
+/// Work done in tasks of its own.
+pub(crate) trait Tasks: System {
+    /// Computes `n` in a task, and waits for it.
+    fn task(n: u64) -> impl Future<Output = u64> + Send;
+
+    /// Computes each of `0..n` in a task, so many at a time, and takes the values in their order; their sum.
+    fn stream(n: u64, concurrency: usize) -> impl Future<Output = u64> + Send;
+}
+
 /// A ring of processes that pass a token on.
 pub(crate) trait Ring: System {
     /// A process of the ring.
@@ -129,4 +139,49 @@ pub(crate) trait Names: Calls {
     fn via_call(registry: &Self::Registry, key: &str, n: u64) -> impl Future<Output = u64> + Send {
         async move { Self::call(&Self::lookup(registry, key), n).await }
     }
+}
+
+/// A state that is used by functions.
+pub(crate) trait Agents: System {
+    /// A handle.
+    type Agent: Send + Sync + 'static;
+
+    /// Starts an agent whose state is 0.
+    fn agent() -> impl Future<Output = Self::Agent> + Send;
+
+    /// The state, by a function that looks at it.
+    fn get(agent: &Self::Agent) -> impl Future<Output = u64> + Send;
+
+    /// Adds one, by a function that changes the state.
+    fn update(agent: &Self::Agent) -> impl Future<Output = ()> + Send;
+}
+
+/// Messages to all subscribers of a topic.
+pub(crate) trait Broadcasts: System {
+    /// What a broadcast needs.
+    type Topic: Send + Sync + 'static;
+
+    /// Starts so many subscribers of one topic, which call [`Tally::handled`] for each message.
+    fn subscribers(n: usize, tally: Arc<Tally>) -> impl Future<Output = Self::Topic> + Send;
+
+    /// Sends a message to all of them; never waits.
+    fn broadcast(topic: &Self::Topic, message: Arc<u64>);
+}
+
+/// State machines of two states that answer calls.
+pub(crate) trait Machines: System {
+    /// A handle.
+    type Machine: Clone + Send + Sync + 'static;
+
+    /// Starts a machine.
+    fn machine() -> impl Future<Output = Self::Machine> + Send;
+
+    /// A call that is answered, and changes nothing.
+    fn ask(machine: &Self::Machine) -> impl Future<Output = u64> + Send;
+
+    /// A call that also sets a state timeout of ten seconds, anew if one is set.
+    fn rearm(machine: &Self::Machine) -> impl Future<Output = u64> + Send;
+
+    /// A call that changes the state, to one with a state timeout of ten seconds and back.
+    fn flip(machine: &Self::Machine) -> impl Future<Output = u64> + Send;
 }

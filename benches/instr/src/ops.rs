@@ -8,10 +8,17 @@
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use purlin_core::{AnyMsg, CallPath, GenServer, Mailbox, Name, Node, Ref, Registry, process};
+use purlin_core::{
+    Agent, AnyMsg, CallPath, GenServer, GenStateMachine, Mailbox, Name, Node, PartitionSupervisor, PubSub,
+    Ref, Registry, Supervised, Task, process,
+};
 
-use crate::servers::{AddAsync, AddSync, Bump, BumpAndTell, Counter, Get, Handled, Timers};
+use crate::servers::{
+    AddAsync, AddSync, Bump, BumpAndTell, Counter, Counting, Event, Get, Handled, Listener, Timers,
+};
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -35,12 +42,22 @@ pub(crate) const OPS: &[Op] = &[
     Op { name: "call-queued", path: CallPath::Queued, run: |_, n| Box::pin(call_sync(n)) },
     Op { name: "cast-and-handle", path: CallPath::Direct, run: |mailbox, n| Box::pin(cast(mailbox, n)) },
     Op { name: "spawn-and-stop", path: CallPath::Direct, run: |_, n| Box::pin(spawn_and_stop(n)) },
+    // One process, linked, with an answer.
+    Op { name: "task-and-await", path: CallPath::Direct, run: |_, n| Box::pin(task(n)) },
+    Op { name: "task-stream", path: CallPath::Direct, run: |_, n| Box::pin(task_stream(n)) },
     Op { name: "monitor-and-demonitor", path: CallPath::Direct, run: |_, n| Box::pin(monitor(n)) },
     Op { name: "link-and-unlink", path: CallPath::Direct, run: |_, n| Box::pin(link(n)) },
     Op { name: "name-lookup", path: CallPath::Direct, run: |_, n| Box::pin(name_lookup(n)) },
     Op { name: "named-call", path: CallPath::Direct, run: |_, n| Box::pin(named_call(n)) },
     Op { name: "registry-lookup", path: CallPath::Direct, run: |_, n| Box::pin(registry_lookup(n)) },
+    Op { name: "partition-lookup", path: CallPath::Direct, run: |_, n| Box::pin(partition_lookup(n)) },
     Op { name: "registry-via-call", path: CallPath::Direct, run: |_, n| Box::pin(via_call(n)) },
+    Op { name: "agent-get", path: CallPath::Direct, run: |_, n| Box::pin(agent_get(n)) },
+    Op { name: "agent-update", path: CallPath::Direct, run: |_, n| Box::pin(agent_update(n)) },
+    // One message to one of 100 subscribers, ten broadcasts in a row.
+    Op { name: "pubsub-deliver-and-handle", path: CallPath::Direct, run: |_, n| Box::pin(pubsub(n)) },
+    Op { name: "machine-call", path: CallPath::Direct, run: |_, n| Box::pin(machine_call(n)) },
+    Op { name: "machine-call-timeout", path: CallPath::Direct, run: |_, n| Box::pin(machine_timeout(n)) },
     // There and back: two messages, two activations.
     Op {
         name: "raw-send-and-receive",
@@ -96,6 +113,21 @@ async fn spawn_and_stop(n: u64) {
     for _ in 0..n {
         counter().await.stop().await.expect("it stops");
     }
+}
+
+async fn task(n: u64) {
+    for i in 0..n {
+        assert_eq!(Task::async_link(async move { i }).await.expect("it answers"), i);
+    }
+}
+
+async fn task_stream(n: u64) {
+    let mut stream = Task::async_stream(0..n, |i| async move { i }).max_concurrency(16);
+    let mut sum = 0;
+    while let Some(i) = stream.next().await {
+        sum += i.expect("it answers");
+    }
+    assert_eq!(sum, n * (n - 1) / 2);
 }
 
 async fn monitor(n: u64) {
@@ -154,6 +186,19 @@ async fn registry() -> Registry<String> {
     registry
 }
 
+async fn partition_lookup(n: u64) {
+    let counters = PartitionSupervisor::of("partitions", Counter::child_spec(()))
+        .partitions(8)
+        .start_link()
+        .await
+        .expect("a partition supervisor starts");
+    let counter = counters.get("the-counter").expect("it runs");
+    for _ in 0..n {
+        // The handle is what a caller wants, so it is made; a registry's lookup above answers a pid only.
+        assert_eq!(counters.get(black_box("the-counter")).expect("it runs"), counter);
+    }
+}
+
 async fn registry_lookup(n: u64) {
     let registry = registry().await;
     let pid = registry.whereis("the-counter").expect("it runs");
@@ -163,11 +208,57 @@ async fn registry_lookup(n: u64) {
     }
 }
 
+async fn agent_get(n: u64) {
+    let agent = Agent::start(|| 7_u64).await.expect("an agent starts");
+    for _ in 0..n {
+        assert_eq!(agent.get(|n| *n).await.expect("the agent answers"), 7);
+    }
+}
+
+async fn agent_update(n: u64) {
+    let agent = Agent::start(|| 0_u64).await.expect("an agent starts");
+    for _ in 0..n {
+        agent.update(|n| *n += 1).await.expect("the agent answers");
+    }
+    assert_eq!(agent.get(|n| *n).await.expect("the agent answers"), n);
+}
+
+const SUBSCRIBERS: u64 = 100;
+
+async fn pubsub(n: u64) {
+    let (pubsub, heard) = (PubSub::new("numbers").start().await.expect("it starts"), Arc::default());
+    for _ in 0..SUBSCRIBERS {
+        Listener::start((pubsub.clone(), Arc::clone(&heard))).await.expect("a listener starts");
+    }
+    for round in 1..=n / (SUBSCRIBERS * BATCH) {
+        for _ in 0..BATCH {
+            pubsub.broadcast("all", Arc::new(round)).expect("it runs");
+        }
+        while heard.load(Ordering::Relaxed) < round * SUBSCRIBERS * BATCH {
+            process::yield_now().await;
+        }
+    }
+}
+
 async fn via_call(n: u64) {
     let registry = registry().await;
     let counter: Name<Counter> = registry.via("the-counter".to_owned());
     for i in 1..=n {
         assert_eq!(counter.call(AddSync).await.expect("the counter answers"), i);
+    }
+}
+
+async fn machine_call(n: u64) {
+    let counting = Counting::start(()).await.expect("a machine starts");
+    for i in 1..=n {
+        assert_eq!(counting.call(Event::Ask).await.expect("the machine answers"), i);
+    }
+}
+
+async fn machine_timeout(n: u64) {
+    let counting = Counting::start(()).await.expect("a machine starts");
+    for i in 1..=n {
+        assert_eq!(counting.call(Event::Rearm).await.expect("the machine answers"), i);
     }
 }
 

@@ -1,9 +1,13 @@
-//! The server that the operations work on: a counter whose handlers do next to nothing.
+//! What the operations work on: a counter, as a server and as a state machine, whose handlers do next to nothing.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use purlin_core::gen_statem::Init;
 use purlin_core::{
-    Address, AnyMsg, Cx, GenServer, HandleCall, HandleCast, HandleInfo, HandleRead, InitError, ReadCx,
+    Address, AnyMsg, Cx, GenServer, GenStateMachine, HandleCall, HandleCast, HandleInfo, HandleRead,
+    InitError, Machine, Next, PubSub, ReadCx, ReplyTo,
 };
 
 /// Counts.
@@ -99,6 +103,60 @@ impl HandleCall<Timers> for Counter {
         for _ in 0..n {
             let timer = cx.send_after(Duration::from_secs(60), Tick);
             assert!(cx.cancel_timer(timer).is_some(), "a timer of a minute does not fire meanwhile");
+        }
+    }
+}
+
+/// Subscribes to numbers, and counts what it hears together with the others.
+pub(crate) struct Listener(Arc<AtomicU64>);
+
+impl GenServer for Listener {
+    type Args = (PubSub<Arc<u64>>, Arc<AtomicU64>);
+
+    async fn init((pubsub, heard): Self::Args, cx: &mut Cx<Self>) -> Result<Self, InitError> {
+        pubsub.subscribe(cx, "all")?;
+        Ok(Listener(heard))
+    }
+}
+
+impl HandleInfo<Arc<u64>> for Listener {
+    const SYNC: bool = true;
+
+    async fn handle_info(&mut self, _: Arc<u64>, _: &mut Cx<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts, as a state machine.
+pub(crate) struct Counting(u64);
+
+/// What it handles.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Ask(ReplyTo<u64>),
+    /// Sets the state timeout anew.
+    Rearm(ReplyTo<u64>),
+    /// Does not happen while the program runs.
+    Late,
+}
+
+impl GenStateMachine for Counting {
+    type Args = ();
+    type State = bool;
+    type Event = Event;
+
+    async fn init(_: (), _: &mut Cx<Machine<Self>>) -> Result<Init<Self>, InitError> {
+        Ok(Init::new(false, Counting(0)))
+    }
+
+    async fn handle_event(&mut self, _: &bool, event: Event, _: &mut Cx<Machine<Self>>) -> Next<Self> {
+        self.0 += 1;
+        match event {
+            Event::Ask(from) => Next::keep().reply(from, self.0),
+            Event::Rearm(from) => {
+                Next::keep().state_timeout(Duration::from_secs(60), Event::Late).reply(from, self.0)
+            },
+            Event::Late => Next::state(true),
         }
     }
 }

@@ -7,6 +7,7 @@ mod purlin;
 mod ractor;
 mod tokio_faults;
 mod tokio_hand;
+mod tokio_machine;
 mod xtra;
 
 use crate::workloads::Run;

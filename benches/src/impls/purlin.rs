@@ -3,6 +3,9 @@
 //! (`infinity`), `call_5s` is the plain call: its default deadline is five seconds. Panics are captured by Purlin's
 //! own hook.
 
+#[path = "purlin_machine.rs"]
+mod machine;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,9 +16,10 @@ use tokio::sync::oneshot;
 
 use crate::state::{Body, Counter, Token};
 use crate::system::{
-    Calls, Casts, Churn, Deadlines, Families, Monitors, Names, Reads, Restarts, Ring, System,
+    Agents, Broadcasts, Calls, Casts, Churn, Deadlines, Families, Monitors, Names, Reads, Restarts, Ring,
+    System, Tasks,
 };
-use crate::workloads::{self as w, Run};
+use crate::workloads::{self as w, Run, Tally};
 
 /// What Purlin takes part in: everything.
 pub(crate) const WORKLOADS: &[(&str, Run)] = &[
@@ -34,11 +38,20 @@ pub(crate) const WORKLOADS: &[(&str, Run)] = &[
     ("cast_4p", w::cast_4p::<Purlin>),
     ("ring", w::ring::<Purlin>),
     ("churn", w::churn::<Purlin>),
+    ("task", w::task::<Purlin>),
+    ("task_stream", w::task_stream::<Purlin>),
     ("crash", w::crash::<Purlin>),
     ("crash_nobt", w::crash_nobt::<Purlin>),
     ("monitor", w::monitor::<Purlin>),
+    ("statem_call", w::statem_call::<Purlin>),
+    ("statem_timeout", w::statem_timeout::<Purlin>),
+    ("statem_flip", w::statem_flip::<Purlin>),
     ("registry_lookup", w::registry_lookup::<Purlin>),
     ("via_call", w::via_call::<Purlin>),
+    ("agent_get", w::agent_get::<Purlin>),
+    ("agent_update", w::agent_update::<Purlin>),
+    ("pubsub_idle", w::pubsub_idle::<Purlin>),
+    ("pubsub_backlog", w::pubsub_backlog::<Purlin>),
     ("idle_1m", w::idle_1m::<Purlin>),
     ("mass_restart", w::mass_restart::<Purlin>),
 ];
@@ -213,6 +226,23 @@ impl Churn for Purlin {
     }
 }
 
+impl Tasks for Purlin {
+    async fn task(n: u64) -> u64 {
+        Task::async_link(async move { n }).await.expect("the task answers")
+    }
+
+    async fn stream(n: u64, concurrency: usize) -> u64 {
+        // As many inputs ahead of the consumer as by hand.
+        let stream = Task::async_stream(0..n, |n| async move { n }).max_concurrency(concurrency);
+        let mut stream = stream.max_buffered(0);
+        let mut sum = 0;
+        while let Some(n) = stream.next().await {
+            sum += n.expect("the task answers");
+        }
+        sum
+    }
+}
+
 impl Monitors for Purlin {
     async fn monitor(server: &Self::Server, n: u64) {
         // Inside `run` and `client` the caller is a process.
@@ -345,5 +375,60 @@ impl Families for Purlin {
         for &child in family.children.iter().step_by(stride) {
             process::exit(child, ExitReason::Kill);
         }
+    }
+}
+
+impl Agents for Purlin {
+    type Agent = Agent<u64>;
+
+    async fn agent() -> Self::Agent {
+        Agent::start(|| 0).await.expect("the agent starts")
+    }
+
+    async fn get(agent: &Self::Agent) -> u64 {
+        agent.get(|n| *n).await.expect("the agent answers")
+    }
+
+    async fn update(agent: &Self::Agent) {
+        agent.update(|n| *n += 1).await.expect("the agent answers");
+    }
+}
+
+/// Hears broadcasts.
+struct Listener(Arc<Tally>);
+
+impl GenServer for Listener {
+    type Args = (PubSub<Arc<u64>>, Arc<Tally>);
+
+    async fn init((pubsub, tally): Self::Args, cx: &mut Cx<Self>) -> Result<Self, InitError> {
+        pubsub.subscribe(cx, TOPIC)?;
+        Ok(Listener(tally))
+    }
+}
+
+impl HandleInfo<Arc<u64>> for Listener {
+    const SYNC: bool = true;
+
+    async fn handle_info(&mut self, message: Arc<u64>, _cx: &mut Cx<Self>) {
+        std::hint::black_box(&message);
+        self.0.handled();
+    }
+}
+
+const TOPIC: &str = "orders";
+
+impl Broadcasts for Purlin {
+    type Topic = PubSub<Arc<u64>>;
+
+    async fn subscribers(n: usize, tally: Arc<Tally>) -> Self::Topic {
+        let pubsub = PubSub::new("pubsub").start().await.expect("the PubSub starts");
+        for _ in 0..n {
+            Listener::start((pubsub.clone(), tally.clone())).await.expect("the listener starts");
+        }
+        pubsub
+    }
+
+    fn broadcast(topic: &Self::Topic, message: Arc<u64>) {
+        topic.broadcast(TOPIC, message).expect("the PubSub runs");
     }
 }

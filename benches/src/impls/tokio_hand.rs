@@ -3,17 +3,20 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
+use futures_util::stream::{self, StreamExt};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
 use crate::impls::on_tokio;
 use crate::state::{Body, Counter, Token};
-use crate::system::{Calls, Casts, Churn, Deadlines, Monitors, Names, Reads, Ring};
-use crate::workloads::{self as w, Run};
+use crate::system::{
+    Agents, Broadcasts, Calls, Casts, Churn, Deadlines, Monitors, Names, Reads, Ring, Tasks,
+};
+use crate::workloads::{self as w, Run, Tally};
 
 /// What tokio by hand takes part in: everything.
 pub(crate) const WORKLOADS: &[(&str, Run)] = &[
@@ -32,11 +35,20 @@ pub(crate) const WORKLOADS: &[(&str, Run)] = &[
     ("cast_4p", w::cast_4p::<Hand>),
     ("ring", w::ring::<Hand>),
     ("churn", w::churn::<Hand>),
+    ("task", w::task::<Hand>),
+    ("task_stream", w::task_stream::<Hand>),
     ("crash", w::crash::<Hand>),
     ("crash_nobt", w::crash_nobt::<Hand>),
     ("monitor", w::monitor::<Watched>),
+    ("statem_call", w::statem_call::<Hand>),
+    ("statem_timeout", w::statem_timeout::<Hand>),
+    ("statem_flip", w::statem_flip::<Hand>),
     ("registry_lookup", w::registry_lookup::<Hand>),
     ("via_call", w::via_call::<Hand>),
+    ("agent_get", w::agent_get::<Hand>),
+    ("agent_update", w::agent_update::<Hand>),
+    ("pubsub_idle", w::pubsub_idle::<Hand>),
+    ("pubsub_backlog", w::pubsub_backlog::<Hand>),
     ("idle_1m", w::idle_1m::<Hand>),
     ("mass_restart", w::mass_restart::<Hand>),
 ];
@@ -122,6 +134,22 @@ impl Churn for Hand {
         drop(server);
         task.await.expect("the server ends normally");
         answer
+    }
+}
+
+impl Tasks for Hand {
+    async fn task(n: u64) -> u64 {
+        tokio::spawn(async move { n }).await.expect("the task does not panic")
+    }
+
+    async fn stream(n: u64, concurrency: usize) -> u64 {
+        let tasks = stream::iter(0..n).map(|n| tokio::spawn(async move { n }));
+        let mut values = tasks.buffered(concurrency);
+        let mut sum = 0;
+        while let Some(n) = values.next().await {
+            sum += n.expect("the task does not panic");
+        }
+        sum
     }
 }
 
@@ -266,5 +294,74 @@ mod tests {
         assert_eq!(down.recv().await, Some(kept));
         drop(watcher);
         assert_eq!(down.recv().await, None);
+    }
+}
+
+/// A function to be run on an agent's state.
+type Job = Box<dyn FnOnce(&mut u64) + Send>;
+
+/// Sends a function to an agent's task, and waits for what it returns.
+async fn ask_agent<R: Send + 'static>(
+    agent: &UnboundedSender<Job>,
+    f: impl FnOnce(&mut u64) -> R + Send + 'static,
+) -> R {
+    let (reply, answer) = oneshot::channel();
+    let job: Job = Box::new(move |state| drop(reply.send(f(state))));
+    assert!(agent.send(job).is_ok(), "the agent lives");
+    answer.await.expect("the agent answers")
+}
+
+impl Agents for Hand {
+    type Agent = UnboundedSender<Job>;
+
+    async fn agent() -> Self::Agent {
+        let (agent, mut jobs) = mpsc::unbounded_channel::<Job>();
+        tokio::spawn(async move {
+            let mut state = 0;
+            while let Some(job) = jobs.recv().await {
+                job(&mut state);
+            }
+        });
+        agent
+    }
+
+    async fn get(agent: &Self::Agent) -> u64 {
+        ask_agent(agent, |n| *n).await
+    }
+
+    async fn update(agent: &Self::Agent) {
+        ask_agent(agent, |n| *n += 1).await;
+    }
+}
+
+/// The subscribers' mailboxes by topic.
+type Topics = RwLock<HashMap<String, Vec<UnboundedSender<Arc<u64>>>>>;
+
+const TOPIC: &str = "orders";
+
+impl Broadcasts for Hand {
+    type Topic = Topics;
+
+    async fn subscribers(n: usize, tally: Arc<Tally>) -> Self::Topic {
+        let mut topics: HashMap<String, Vec<_>> = HashMap::new();
+        for _ in 0..n {
+            let (subscriber, mut mailbox) = mpsc::unbounded_channel::<Arc<u64>>();
+            let tally = tally.clone();
+            tokio::spawn(async move {
+                while let Some(message) = mailbox.recv().await {
+                    std::hint::black_box(&message);
+                    tally.handled();
+                }
+            });
+            topics.entry(TOPIC.to_owned()).or_default().push(subscriber);
+        }
+        RwLock::new(topics)
+    }
+
+    fn broadcast(topic: &Self::Topic, message: Arc<u64>) {
+        let topics = topic.read().expect("not poisoned");
+        for subscriber in topics.get(TOPIC).into_iter().flatten() {
+            assert!(subscriber.send(message.clone()).is_ok(), "the subscriber lives");
+        }
     }
 }

@@ -1,18 +1,24 @@
 //! The workloads: one generic driver function each. Every driver warms up with a tenth of the operations, then measures.
 
 mod faults;
+mod groups;
 mod lifecycle;
+mod machines;
 mod messages;
 mod names;
 mod reads;
+mod tasks;
 
 pub(crate) use faults::{crash, crash_nobt, mass_restart};
+pub(crate) use groups::{Tally, agent_get, agent_update, pubsub_backlog, pubsub_idle};
 pub(crate) use lifecycle::{churn, idle_1m, spawn};
+pub(crate) use machines::{statem_call, statem_flip, statem_timeout};
 pub(crate) use messages::{
     call, call_4, call_5s, call_16, call_async, call_task, cast_1p, cast_4p, monitor, ring,
 };
 pub(crate) use names::{registry_lookup, via_call};
 pub(crate) use reads::{read, read1_1us, read2_1us, read2_empty};
+pub(crate) use tasks::{task, task_stream};
 
 use crate::meter::Sample;
 
@@ -81,6 +87,12 @@ pub(crate) const ALL: &[Workload] = &[
     row("cast_4p", "four producers, until the server has handled everything", Some(("cast_4p", "value"))),
     row("ring", "one hop of a token around 1,000 processes", Some(("ring", "value"))),
     row("churn", "start + call + stop, awaited", Some(("genserver_churn", "value"))),
+    row("task", "start a task and await its value", Some(("task_async_await", "value"))),
+    row(
+        "task_stream",
+        "a stream of 100,000 trivial tasks, 16 at a time, in order, per task",
+        Some(("task_async_stream", "value")),
+    ),
     row(
         "crash",
         "panic in a handler until the restarted server answers (p50)",
@@ -88,11 +100,34 @@ pub(crate) const ALL: &[Workload] = &[
     ),
     row("crash_nobt", "the same without backtraces", Some(("sup_restart.exit_in_cast", "p50"))),
     row("monitor", "monitor + demonitor of a live server", Some(("monitor", "value"))),
+    row("statem_call", "call of an idle state machine", Some(("statem.call", "value"))),
+    row(
+        "statem_timeout",
+        "the same, each call sets the state timeout anew",
+        Some(("statem.call_state_timeout", "value")),
+    ),
+    row(
+        "statem_flip",
+        "the same, each call changes the state, every second one sets a state timeout",
+        Some(("statem.transition_state_timeout", "value")),
+    ),
     row("registry_lookup", "find one of 10,000 servers by a string", Some(("registry.lookup", "value"))),
     row(
         "via_call",
         "find one of 10,000 servers by a string and call it",
         Some(("registry.via_call", "value")),
+    ),
+    row("agent_get", "look at the state of an idle agent by a function", Some(("agent.get", "value"))),
+    row("agent_update", "change the state of an idle agent by a function", Some(("agent.update", "value"))),
+    row(
+        "pubsub_idle",
+        "a broadcast to 1,000 idle subscribers, per message",
+        Some(("phoenix_pubsub.delivered_msg_1000_subs", "value")),
+    ),
+    row(
+        "pubsub_backlog",
+        "100 broadcasts in a row to 1,000 subscribers, per message",
+        Some(("phoenix_pubsub.delivered_msg_1000_subs", "value")),
     ),
     row(
         "idle_1m",

@@ -67,6 +67,11 @@ impl Seeds {
         Seeds { start: random(), factor: random() | 1 << 63 | 1 }
     }
 
+    /// Seeds that are part of the program: for a hash that is the same in every run. An odd factor with high bits set.
+    pub(crate) const fn fixed(start: u64, factor: u64) -> Seeds {
+        Seeds { start, factor: factor | 1 << 63 | 1 }
+    }
+
     /// A number below `n`, from bits of the hash that a hash table of fewer than 2³² entries makes little use of.
     #[inline]
     pub(crate) fn pick<Q: Hash + ?Sized>(&self, key: &Q, n: usize) -> usize {

@@ -165,6 +165,25 @@ A test that means to leave something behind says `t.allow_leaks()`.";
 }
 
 #[test]
+fn a_task_that_is_left_is_a_process_that_is_left() {
+    let outcome = run(Some(1), "tasks", async |_: Test, _: Mailbox<()>| {
+        Task::start(std::future::pending());
+        // These are the test's own, and end with it.
+        drop(Task::async_link(std::future::pending::<()>()));
+        let mut stream = Task::async_stream(0..9, async |n| {
+            if n > 0 {
+                std::future::pending().await
+            }
+        });
+        assert_eq!(stream.next().await, Some(Ok(())));
+    });
+    assert!(outcome.body.is_clean(), "{}", outcome.body);
+    let complaint = complaint(&outcome);
+    assert!(complaint.starts_with("1 process was still running when the test had ended:\n"), "{complaint}");
+    assert!(complaint.contains("> Task, started by the test"), "{complaint}");
+}
+
+#[test]
 fn what_is_linked_with_the_test_ends_with_it() {
     for fails in [false, true] {
         each(

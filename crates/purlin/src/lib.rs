@@ -59,18 +59,27 @@
 //! replies: a handler may return `Result<R, MyError>` like anything else.
 //!
 //! A [`Supervisor`] starts such a process again, up to a limit and together with those that depend on it; a [`DynamicSupervisor`] does so for
-//! many processes of a kind. A [`Registry`] finds processes by any key.
+//! many processes of a kind. A [`Registry`] finds processes by any key, and a [`PartitionSupervisor`] splits one busy server into several by a key.
+//!
+//! An [`Agent`] is a state without a server of its own; a [`PubSub`] tells many processes one thing; a [`Pg`] groups processes; an
+//! [`EventManager`] shows events to handlers that come and go.
 //!
 //! # Where things are
 //! * [`prelude`]: what most files need.
 //! * [`process`]: processes that are no servers; links, monitors, exit signals, names.
+//! * [`gen_statem`]: state machines.
 //! * [`supervisor`], [`registry`]: trees of processes, and how to find one.
+//! * [`agent`], [`pubsub`], [`pg`], [`gen_event`]: shared state, messages to many, groups, events.
+//! * [`application`]: the parts of a program, their configuration, the order in which they start and stop.
+//! * [`supervisor`], [`registry`]: trees of processes, and how to find one. [`task`]: work in processes of its own.
 //! * [`node`]: what owns the processes; several live in one program.
 //! * [`sys`]: looking into running processes. [`telemetry`]: events for metrics and logs.
 //! * [`macro@main`]: a program; it stops in order when it is asked to. [`macro@test`]: a test, in real time or simulated.
 #![forbid(unsafe_code)]
 
 mod checks;
+#[cfg(feature = "config")]
+pub mod config;
 mod main_support;
 
 // No documentation here: rustdoc would put it in front of that of every item.
@@ -117,14 +126,19 @@ pub mod prelude {
     #[doc(inline)]
     pub use crate::Restart::{Permanent, Temporary, Transient};
     #[doc(inline)]
+    pub use crate::gen_statem::Init;
+    #[doc(inline)]
     pub use crate::{
-        Address, AnyMsg, AutoShutdown, Call, CallError, CallErrorKind, Child, ChildSpec, Crash, Cx, Down,
-        DynamicSupervisor, DynamicSupervisorRef, Exit, ExitReason, GenServer, HandleCall, HandleCast,
-        HandleContinue, HandleInfo, HandleRead, InitError, Mailbox, MailboxBound, MonitorRef, MonitorTarget,
-        Name, Node, OrCrash, OrLater, Overflow, Pid, Plain, ReadCx, Ref, RegisterError, Registry,
-        RegistryError, Reply, ReplyTo, Restart, Result, Shutdown, StartChildError, StartError, StopError,
-        Supervise, Supervised, Supervisor, SupervisorRef, SupervisorSpec, Term, Timeout, TimerRef,
-        TryCastError, millis, process, secs, sys, telemetry,
+        Address, Agent, AnyMsg, Application, ApplicationSpec, AutoShutdown, Call, CallError, CallErrorKind,
+        Child, ChildSpec, Crash, Cx, Down, DynamicSupervisor, DynamicSupervisorRef, Enter, EventCx,
+        EventHandler, EventManager, Exit, ExitReason, GenServer, GenStateMachine, GroupEvent, HandleCall,
+        HandleCast, HandleContinue, HandleInfo, HandleRead, HandlerCall, HandlerError, HandlerExit,
+        HandlerId, InitError, Machine, Mailbox, MailboxBound, MonitorRef, MonitorTarget, Name, Next, Node,
+        OrCrash, OrLater, Overflow, PartitionSupervisor, Pg, PgError, Pid, Plain, PubSub, PubSubError,
+        ReadCx, Ref, RegisterError, Registry, RegistryError, RegistryEvent, Removal, Reply, ReplyTo,
+        RequestIds, Restart, Result, Shutdown, StartChildError, StartError, StopError, Supervise, Supervised,
+        Supervisor, SupervisorRef, SupervisorSpec, Task, TaskError, TaskSupervisor, TaskSupervisorRef, Term,
+        Timeout, TimerRef, TryCastError, application, millis, process, secs, sys, telemetry,
     };
     #[doc(inline)]
     pub use purlin_macros::gen_server;

@@ -69,17 +69,20 @@ impl Program {
         }
         let node = node.start();
         let (watch, stopped) = Watch::start(&node);
-        let outcome =
-            catch_unwind(AssertUnwindSafe(|| runtime.block_on(node.scope(until_stopped(main, stopped)))));
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            runtime.block_on(node.scope(until_stopped(main, stopped, stops_by_itself(&node))))
+        }));
         runtime.block_on(node.shutdown());
         drop(entered);
         runtime.shutdown_timeout(BLOCKING_WORK);
         drop(watch);
-        match outcome {
+        let code = match outcome {
             Ok(Some(output)) => output.report(),
             Ok(None) => ExitCode::SUCCESS,
             Err(panic) => resume_unwind(panic),
-        }
+        };
+        // An application that the program must not do without has ended: whoever started the program is to see that.
+        if node.stop_reason().is_some() && code == ExitCode::SUCCESS { ExitCode::FAILURE } else { code }
     }
 
     fn runtime(&self) -> io::Result<Runtime> {
@@ -92,12 +95,28 @@ impl Program {
     }
 }
 
-/// Drives `main` to its end, also while a signal stops the processes; `None` if it goes on when they are gone.
-async fn until_stopped<F: Future>(main: F, mut stopped: oneshot::Receiver<()>) -> Option<F::Output> {
-    let mut main = pin!(main);
+/// Waits until the node has stopped by itself, if it does.
+async fn stops_by_itself(node: &Node) {
+    node.stopping().await;
+    match node.stop_reason() {
+        Some(_) => node.shutdown().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Drives `main` to its end, also while a signal stops the processes, or the node does so by itself; `None` if it goes on when they are gone.
+async fn until_stopped<F: Future>(
+    main: F,
+    mut stopped: oneshot::Receiver<()>,
+    by_itself: impl Future<Output = ()>,
+) -> Option<F::Output> {
+    let (mut main, mut by_itself) = (pin!(main), pin!(by_itself));
     let output = poll_fn(|cx| {
         if let Poll::Ready(output) = main.as_mut().poll(cx) {
             return Poll::Ready(Some(output));
+        }
+        if by_itself.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
         }
         Pin::new(&mut stopped).poll(cx).map(|_| None)
     })

@@ -90,6 +90,22 @@ async fn the_future_of_a_call_can_be_kept_and_given_a_limit() -> Result<()> {
     Ok(())
 }
 
+#[purlin::test]
+async fn a_client_method_can_be_sent_as_a_request_and_answered_later() -> Result<()> {
+    let fool = Fool::start(()).await?;
+    let mut requests = RequestIds::new();
+    requests.add(fool.ask_friend().send_request(), "friend");
+    requests.add(Fool::named("nobody").ask_friend().send_request(), "nobody");
+    for _ in 0..2 {
+        match requests.receive_response(secs(5)).await? {
+            ("friend", answer) => assert_eq!(answer?, None),
+            (_, answer) => assert!(answer.unwrap_err().is_no_proc()),
+        }
+    }
+    assert_eq!(fool.send_request(ByHand).receive_response(secs(5)).await?, 1);
+    Ok(())
+}
+
 struct ByHand;
 
 impl HandleCall<ByHand> for Fool {

@@ -156,6 +156,35 @@ async fn blocks_its_only_worker() {
     std::future::pending().await
 }
 
+/// An application whose tree is one speaker.
+struct Part;
+
+impl Application for Part {
+    type Args = &'static str;
+
+    async fn start(_: application::StartType, name: &'static str) -> Result<(Pid, Self), Crash> {
+        let top = Supervisor::one_for_one().max_restarts(0, secs(5));
+        let top = top.child(Speaker::child_spec(name).name(name)).start_link().await?;
+        Ok((top.pid(), Part))
+    }
+
+    async fn stop(self) {
+        println!("a part is down");
+    }
+}
+
+#[purlin::main]
+async fn has_applications() -> Result<()> {
+    let db = ApplicationSpec::new::<Part>("db", "db");
+    let shop = ApplicationSpec::new::<Part>("shop", "shop").application(db);
+    application::ensure_all_started([shop], Permanent, application::Mode::Serial).await?;
+    println!("ready");
+    if std::env::var_os(FAILS).is_some() {
+        process::exit(process::whereis("shop").unwrap(), ExitReason::Kill);
+    }
+    std::future::pending().await
+}
+
 const VARIABLE: &str = "PURLIN_TEST_PROGRAM";
 /// Set for a program in which something fails.
 const FAILS: &str = "PURLIN_TEST_FAILS";
@@ -175,6 +204,7 @@ fn program() {
         "tells_a_stop_from_a_failure" => tells_a_stop_from_a_failure(),
         "fails_without_a_subscriber" => fails_without_a_subscriber(),
         "hears_that_it_is_stopping" => hears_that_it_is_stopping(),
+        "has_applications" => has_applications(),
         "blocks_its_only_worker" => blocks_its_only_worker(),
         other => panic!("there is no program {other}"),
     };
@@ -310,6 +340,34 @@ fn main_hears_that_a_signal_has_come_and_its_result_is_the_programs() {
     let (text, _) = rest(reader, &mut child);
     assert!(text.contains("main hears it\n") && text.contains("speaker ends: shutdown\n"), "{text}");
     assert!(text.contains(&format!("{:?} returned", ExitCode::from(5))), "{text}");
+}
+
+#[test]
+fn ap30_a_signal_stops_the_applications_in_the_reverse_order_of_their_start() {
+    for name in ["TERM", "INT"] {
+        let mut child = start("has_applications");
+        let reader = wait_for(&mut child, "ready");
+        signal(&child, name);
+        let (text, _) = rest(reader, &mut child);
+        let order = "shop ends: shutdown\na part is down\ndb ends: shutdown\na part is down\n";
+        assert!(text.starts_with(order), "{text}");
+        assert!(text.contains(&success()), "{text}");
+    }
+}
+
+#[test]
+fn ap8_the_end_of_a_permanent_application_stops_the_others_and_makes_the_program_fail() {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let mut child = start_with("has_applications", command.env(FAILS, "1"));
+    let reader = wait_for(&mut child, "ready");
+    let mut errors = child.stderr.take().unwrap();
+    let (text, _) = rest(reader, &mut child);
+    assert!(text.starts_with("a part is down\ndb ends: shutdown\na part is down\n"), "{text}");
+    assert!(text.contains(&format!("{:?} returned", ExitCode::FAILURE)), "{text}");
+    let mut told = String::new();
+    errors.read_to_string(&mut told).unwrap();
+    let line = "purlin: the application \"shop\" ended, and the node with it: shutdown\n";
+    assert!(told.contains(line), "{told}");
 }
 
 #[test]

@@ -118,7 +118,7 @@ async fn spawn_options_link_and_bound() {
     let bound = MailboxBound::new(1, Overflow::Reject);
     let (tell, told) = channel();
     let parent = process::spawn(async move |mut mailbox: Mailbox<()>| {
-        let options = SpawnOptions { link: true, mailbox: Some(bound) };
+        let options = SpawnOptions { link: true, mailbox: Some(bound), ..SpawnOptions::default() };
         let child = process::spawn_with(options, async |mut mailbox: Mailbox<u8>| {
             // What is passed over stays, and takes up the mailbox's one place.
             mailbox.receive_map(|message| if message == 9 { Ok(()) } else { Err(message) }).await;

@@ -274,6 +274,46 @@ async fn a_callback_that_does_not_give_way_is_told_of_while_it_runs() {
     assert!(Node::current().stats().long_polls >= 1);
 }
 
+/// An application that is a supervisor without children, or does not start.
+struct Part;
+
+impl Application for Part {
+    type Args = bool;
+
+    async fn start(_: application::StartType, fails: bool) -> Result<(Pid, Self), Crash> {
+        if fails {
+            return Err(Crash::msg("no disk"));
+        }
+        Ok((Supervisor::one_for_one().start_link().await?.pid(), Part))
+    }
+}
+
+#[purlin::test]
+async fn an_application_tells_that_it_runs_and_that_and_why_it_has_ended() -> Result<()> {
+    let record = Record::begin();
+    application::start(ApplicationSpec::new::<Part>("shop", false), Transient).await?;
+    let start = record.one(events::APPLICATION_START, None).await;
+    assert_eq!(
+        (start.metadata.str("application"), start.metadata.str("restart")),
+        (Some("shop"), Some("transient"))
+    );
+    assert_eq!(start.metadata.pid("top"), application::get_supervisor("shop"));
+    assert!(start.metadata.pid("pid").is_some() && start.measurements.duration("duration").is_some());
+    application::stop("shop").await?;
+    let stop = record.one(events::APPLICATION_STOP, None).await;
+    assert_eq!(stop.metadata.pid("pid"), start.metadata.pid("pid"));
+    assert_eq!(stop.metadata.reason("reason"), Some(&ExitReason::Shutdown));
+    let flags = |seen: &Seen| {
+        ["started", "requested"].map(|key| seen.metadata.get(key).and_then(|flag| flag.as_bool()))
+    };
+    assert_eq!(flags(&stop), [Some(true), Some(true)]);
+    assert!(application::start(ApplicationSpec::new::<Part>("till", true), Temporary).await.is_err());
+    let stop = record.all(events::APPLICATION_STOP, None).remove(1);
+    assert_eq!((stop.metadata.str("application"), flags(&stop)), (Some("till"), [Some(false), Some(false)]));
+    assert_eq!(record.all(events::APPLICATION_START, None).len(), 1);
+    Ok(())
+}
+
 #[purlin::test]
 async fn a_node_that_stops_tells_how_it_went() {
     let node = Node::builder().name("shop").start();

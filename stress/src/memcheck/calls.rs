@@ -294,7 +294,7 @@ pub(super) async fn bounded(_: Mailbox<AnyMsg>) {
             assert!(matches!(waiting.await, Err(TryCastError::NoProc(_))));
         }
         let raw = process::spawn_with(
-            process::SpawnOptions { link: false, mailbox: Some(bound) },
+            process::SpawnOptions { link: false, mailbox: Some(bound), ..Default::default() },
             async |mut mailbox: Mailbox<Held>| while mailbox.receive().await.value() < 3 {},
         );
         (0..20).for_each(|i| raw.send(held(i)));

@@ -9,6 +9,7 @@ use purlin_core::gen_server::Accepts;
 use purlin_core::*;
 
 use super::asking::{Answer, Expected, Patience, ask};
+use super::deeds::Request;
 use super::deeds::*;
 use super::facts::{Cause, Facts};
 use super::journal::Short;

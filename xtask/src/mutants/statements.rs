@@ -15,9 +15,15 @@ pub(super) struct Component {
 pub(super) const COMPONENTS: &[Component] = &[
     Component { name: "process", letters: "P", heading: "Processes" },
     Component { name: "gen_server", letters: "G", heading: "GenServer" },
+    Component { name: "gen_statem", letters: "M", heading: "GenStateMachine" },
     Component { name: "supervisor", letters: "S", heading: "Supervisor" },
     Component { name: "registry", letters: "R", heading: "Registry" },
     Component { name: "sys", letters: "SY", heading: "sys" },
+    Component { name: "agent", letters: "A", heading: "Agent" },
+    Component { name: "pg", letters: "PG", heading: "Process groups" },
+    Component { name: "gen_event", letters: "GE", heading: "Event manager" },
+    Component { name: "application", letters: "AP", heading: "Application" },
+    Component { name: "task", letters: "T", heading: "Task" },
 ];
 
 /// Why a statement does not count, as `docs/differences.md` has it.

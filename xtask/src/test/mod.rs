@@ -33,6 +33,14 @@ fn steps() -> Vec<Step> {
         Step::new("documentation", &["cargo doc --no-deps {workspace}"]).env("RUSTDOCFLAGS", "-D warnings"),
         Step::new("tests", &["cargo {test} {tested}"]).minutes(20),
         Step::new("doctests", &["cargo test --doc --no-fail-fast {tested}"]),
+        Step::new(
+            "the facade's features",
+            &[
+                "cargo clippy -p purlin --features config --all-targets -- -D warnings",
+                "cargo test -p purlin --features config --test config",
+                "cargo test -p purlin --features config --doc config",
+            ],
+        ),
         Step::new("examples", &["cargo build {tested} --bins --examples"]),
         Step::new("loom models", &["cargo test --release -p purlin-models"]).package("purlin-models"),
         Step::new("webhooks demo", &["cargo run --release -p webhooks -- demo"])

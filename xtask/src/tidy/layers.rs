@@ -30,7 +30,14 @@ const CORE_MODULES: Rows = &[
     ("telemetry", KERNEL),
     ("gen_server", KERNEL),
     ("supervisor", &["gen_server"]),
+    ("gen_statem", &["supervisor"]),
     ("registry", &["supervisor"]),
+    ("agent", &["supervisor"]),
+    ("pubsub", &["registry"]),
+    ("pg", &["registry"]),
+    ("gen_event", &["supervisor"]),
+    ("application", &["supervisor"]),
+    ("task", &["supervisor"]),
 ];
 
 /// Where the modules of [`CORE_MODULES`] live.

@@ -81,6 +81,15 @@ pub(crate) fn pair<R: Send>() -> (Waiter<R>, Replier<R>) {
     (Waiter { slot: slot.as_ptr(), reply: PhantomData }, Replier { slot, reply: PhantomData })
 }
 
+/// A pair whose reply comes from wherever the replier is taken to: [`Waiter::is_deferred`] from the beginning.
+#[allow(dead_code, reason = "not used by the models")]
+pub(crate) fn deferred_pair<R: Send>() -> (Waiter<R>, Replier<R>) {
+    let pair = pair();
+    // SAFETY: both halves are here.
+    unsafe { pair.1.slot.as_ref() }.word.store(DEFERRED, Ordering::Relaxed);
+    pair
+}
+
 /// The shared state of a pair; see the module's documentation.
 pub(crate) struct Slot {
     pub(super) word: AtomicU32,
@@ -210,10 +219,6 @@ impl<R> Waiter<R> {
 
     /// The reply if it is there (`Some(None)` if it will never be), without leaving a waker.
     #[inline]
-    #[allow(
-        dead_code,
-        reason = "part of the protocol that the models check; the kernel always has a waker at hand"
-    )]
     pub(crate) fn try_take(&mut self) -> Option<Option<R>> {
         let Some(slot) = self.slot() else { return Some(None) };
         // SAFETY: this half is not gone.
@@ -340,6 +345,18 @@ impl<R> Replier<R> {
     pub(crate) fn mark_deferred(&self) {
         // SAFETY: this half is not gone.
         unsafe { self.slot.as_ref() }.word.fetch_or(DEFERRED, Ordering::Relaxed);
+    }
+}
+
+/// A [`Replier`] that will not send: dropping it tells the waiter so.
+#[allow(dead_code, reason = "not used by the models")]
+pub(crate) struct Debt(Replier<()>);
+
+#[allow(dead_code, reason = "not used by the models")]
+impl<R> Replier<R> {
+    /// Gives up the type of the reply, and with it the possibility to send one.
+    pub(crate) fn into_debt(self) -> Debt {
+        Debt(Replier { slot: ManuallyDrop::new(self).slot, reply: PhantomData })
     }
 }
 

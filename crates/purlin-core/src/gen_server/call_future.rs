@@ -4,7 +4,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::call::cycle::{self, Waits};
@@ -13,6 +13,7 @@ use crate::call::slot::{self, Waiter};
 use crate::gen_server::direct::{self, Attempt, Entered, Gate};
 use crate::gen_server::message;
 use crate::gen_server::refs::{Found, Target};
+use crate::gen_server::request::Request;
 use crate::gen_server::traits::{CallFor, GenServer};
 use crate::node::current;
 use crate::process::cell::{Proc, ProcRef, Rejected};
@@ -32,30 +33,33 @@ pub trait Call<R>: Future<Output = Result<R, CallError>> + Send + Sized {
     fn timeout(self, limit: Duration) -> Self;
     /// Waits for as long as it takes, or until the server ends.
     fn infinity(self) -> Self;
+    /// Sends it now, and does not wait: the answer is asked for later. Limits set before do not count. See
+    /// [`request`](crate::gen_server::request).
+    fn send_request(self) -> Request<R>;
 }
 
 /// A call under way; from [`Ref::call`](crate::Ref::call). Nothing happens before it is polled. Polled again when it is completed, it panics.
 #[must_use = "a call is made when it is awaited; no reply needed? use `.cast(..)`"]
 pub struct CallFuture<'a, S: GenServer, M, R> {
-    target: &'a Target<S>,
-    message: Option<M>,
-    start: fn(&mut Self, &mut Context<'_>) -> Poll<Result<R, CallError>>,
-    waiting: Option<Box<Waiting<R>>>,
+    pub(super) target: &'a Target<S>,
+    pub(super) message: Option<M>,
+    pub(super) start: fn(&mut Self, &mut Context<'_>) -> Poll<Result<R, CallError>>,
+    pub(super) waiting: Option<Box<Waiting<R>>>,
     /// In milliseconds, rounded up; `u64::MAX` for no limit.
-    limit: u64,
-    location: &'static Location<'static>,
+    pub(super) limit: u64,
+    pub(super) location: &'static Location<'static>,
     reply: PhantomData<fn() -> R>,
 }
 
 /// What a call that became a message, or whose handler waits, needs.
-struct Waiting<R> {
-    waiter: Option<Waiter<R>>,
-    proc: ProcRef,
-    _waits: Option<Waits>,
-    alarm: Option<Alarm>,
-    since: Duration,
+pub(super) struct Waiting<R> {
+    pub(super) waiter: Option<Waiter<R>>,
+    pub(super) proc: ProcRef,
+    pub(super) _waits: Option<Waits>,
+    pub(super) alarm: Option<Alarm>,
+    pub(super) since: Duration,
     /// The mailbox was full: the message is still to be sent.
-    to_send: bool,
+    pub(super) to_send: bool,
 }
 
 impl<S: GenServer, M, R> Unpin for CallFuture<'_, S, M, R> {}
@@ -72,7 +76,7 @@ impl<'a, S: GenServer, M, R: Send + 'static> CallFuture<'a, S, M, R> {
             message: Some(message),
             start: start::<S, M, K>,
             waiting: None,
-            limit: DEFAULT_CALL_TIMEOUT.as_millis() as u64,
+            limit: M::LIMIT,
             location: Location::caller(),
             reply: PhantomData,
         }
@@ -102,8 +106,8 @@ impl<'a, S: GenServer, M, R: Send + 'static> CallFuture<'a, S, M, R> {
             kind,
             pid: proc.map(Proc::pid),
             name: self.target.name(),
-            server: std::any::type_name::<S>(),
-            request: std::any::type_name::<M>(),
+            server: S::__type_name(),
+            request: S::__request_name(std::any::type_name::<M>()),
             location: self.location,
             elapsed,
             queue: proc.map(|p| p.mailbox.lock().queue.len()),
@@ -329,7 +333,9 @@ fn queue<S: GenServer, M: CallFor<S, K>, K: 'static>(
                     return Poll::Ready(Err(this.error(CallErrorKind::MailboxFull, Some(proc))));
                 }
                 message = back;
-                if !announced && let Some(bound) = proc.mailbox.lock().bound.as_mut() {
+                // A request that is only sent does not wait; another one's wake-up is not to be lost on it.
+                let waits = !announced && !cx.waker().will_wake(Waker::noop());
+                if waits && let Some(bound) = proc.mailbox.lock().bound.as_mut() {
                     bound.wait(cx.waker());
                 }
             },
@@ -371,6 +377,10 @@ impl<S: GenServer, M: Send, R: Send + 'static> Call<R> for CallFuture<'_, S, M, 
 
     fn infinity(self) -> Self {
         CallFuture::infinity(self)
+    }
+
+    fn send_request(self) -> Request<R> {
+        CallFuture::send_request(self)
     }
 }
 

@@ -23,6 +23,12 @@ use crate::timer::{Action, LONGEST, TimerRef};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Timeout;
 
+/// What a timer of [`Cx::alarm`] sends.
+pub(crate) struct Alarmed {
+    pub(crate) number: u64,
+    pub(crate) make: fn(u64) -> Envelope,
+}
+
 /// What a handler asked for, to be done when it has returned.
 #[derive(Default)]
 pub(crate) struct Marks {
@@ -51,6 +57,11 @@ impl Marks {
 
     pub(crate) fn stopping(&self) -> bool {
         self.more.as_ref().is_some_and(|m| m.stop.is_some())
+    }
+
+    /// Why the server is to stop, if it is.
+    pub(crate) fn stop_reason(&self) -> Option<&ExitReason> {
+        self.more.as_ref()?.stop.as_ref()
     }
 }
 
@@ -370,6 +381,19 @@ impl<S: GenServer> Cx<S> {
             _ => None,
         }));
         exits
+    }
+
+    /// Hands the message that `make` makes of `number` to a handler when the time has come: after what is in the mailbox then, and beyond any bound of that.
+    pub(crate) fn alarm(&mut self, at: Duration, number: u64, make: fn(u64) -> Envelope) -> TimerRef {
+        let proc = self.proc();
+        proc.set_flag(TIMERS, true);
+        let envelope = crate::sys::request::internal(Alarmed { number, make });
+        proc.node.rt().timers.insert(at, Action::Send { to: proc.pid(), envelope })
+    }
+
+    /// The time of the node's clock.
+    pub(crate) fn now(&self) -> Duration {
+        self.proc().node.now()
     }
 
     pub(crate) fn proc_ref(&self) -> ProcRef {

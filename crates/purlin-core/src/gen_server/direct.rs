@@ -345,6 +345,13 @@ fn sync<S: GenServer, M: CallFor<S, K>, K: 'static>(proc: &Proc, message: M, cal
 /// The answer that is none yet: deferred, or withheld until the server has ended.
 #[cold]
 fn unusual<S: GenServer, R: Send + 'static>(proc: &Proc, flow: Flow<R>, caller: u64) -> Waiter<R> {
+    let flow = match flow {
+        Flow::Later(later) => match later.into_waiter() {
+            Ok(waiter) => return waiter,
+            Err(later) => Flow::Later(later),
+        },
+        flow => flow,
+    };
     let (waiter, replier) = slot::pair();
     // SAFETY: we hold RUN, and no handler is being polled.
     message::answer(flow, replier, caller, unsafe { &mut *message::marks::<S>(proc) });
@@ -377,7 +384,7 @@ where
     let mut boxed = BoxFrame::new(frame);
     let mut place = boxed.place::<CallFrame<F, R>>();
     // SAFETY: the waker is never dropped; a clone of it, made by a future that waits, counts for itself.
-    let waker = std::mem::ManuallyDrop::new(unsafe { crate::process::raw::borrowed_waker(proc) });
+    let waker = std::mem::ManuallyDrop::new(unsafe { crate::process::body::borrowed_waker(proc) });
     let result = panic::catch_counted(|| {
         // SAFETY: the frame lies pinned in its buffer, which is ours.
         let future = unsafe { Pin::new_unchecked(&mut place.as_mut().future) };

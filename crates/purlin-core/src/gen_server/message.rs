@@ -46,7 +46,7 @@ impl<S: GenServer, M: CallFor<S, K>, K: 'static> CallTable<S, M, K> {
     const TABLE: MsgTable = MsgTable {
         kind: Kind::User,
         type_id: TypeId::of::<CallMsg<M, M::Reply>>,
-        type_name: type_name::<M>,
+        type_name: || S::__request_name(type_name::<M>()),
         drop: drop_payload::<CallMsg<M, M::Reply>>,
         handle: Some(handle_call::<S, M, K>),
     };

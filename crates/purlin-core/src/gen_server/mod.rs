@@ -442,8 +442,8 @@
 //! * **For the entities of a business** (orders, customers). Their truth is in the database; a process per entity is a second one.
 //! * **In front of everything.** All that goes through one server goes at one server's speed. Make reads [`HandleRead`]; divide the
 //!   state among several servers, found by a [`Registry`](crate::Registry); move long work out of the handler.
-//! * **For work that nobody talks to.** [`process::spawn`](crate::process::spawn), under a supervisor as
-//!   [`ChildSpec::process`](crate::ChildSpec::process).
+//! * **For work that nobody talks to.** A [task](crate::task), if it comes to an end; [`process::spawn`](crate::process::spawn), under a supervisor as
+//!   [`ChildSpec::process`](crate::ChildSpec::process), if it does not.
 //!
 //! # Supervise it
 //! A server belongs under a supervisor, which starts it, restarts it and stops it; see [`supervisor`](crate::supervisor). Its arguments are kept for restarts,
@@ -522,8 +522,9 @@
 //!   another process outlives the server that made it.
 //! * Stop with reply answers when the process has *ended*; Erlang answers when `terminate` has returned.
 //! * An exit signal cannot interrupt a running handler, only one that awaits. A handler that waits is dropped at that await.
-//! * `enter_loop`, `multi_call`, `abcast` and `code_change` do not exist: the first is a matter of Erlang's untyped processes, the next two of nodes,
-//!   and code is not loaded at run time. `send_request` is a call's future, which one may poll when one likes.
+//! * `enter_loop` does not exist: it is a matter of Erlang's untyped processes. Code is not loaded at run time; what is left of `code_change` is
+//!   [`sys::change_code`](crate::sys::change_code), for states.
+//! * [`multi_call`] and [`abcast`] take nodes of this program. The answer to a [`send_request`](Ref::send_request) is no message.
 
 pub(crate) mod call_future;
 pub(crate) mod cast;
@@ -532,7 +533,11 @@ pub(crate) mod direct;
 pub(crate) mod frame;
 pub(crate) mod info;
 pub(crate) mod message;
+pub mod multi;
+pub(crate) mod recipient;
 pub(crate) mod refs;
+pub mod request;
+pub(crate) mod request_ids;
 pub(crate) mod run_loop;
 pub(crate) mod server;
 pub(crate) mod shape;
@@ -543,7 +548,10 @@ pub use call_future::{Call, CallFuture, DEFAULT_CALL_TIMEOUT, call};
 pub use cast::{CastWait, TryCastError};
 pub use cx::{Cx, ReadCx, Timeout};
 pub use info::Accepts;
+pub use multi::{MultiCall, MultiReply, abcast, multi_call};
+pub use recipient::Recipient;
 pub use refs::{Name, Ref, StopError, Target};
+pub use request::{NoResponse, Request, RequestIds};
 pub use shape::{Crash, Flow, InitError, Later, OrCrash, OrLater, Plain, Reply, ReplyTo, Shape};
 pub use start::{Start, StartError, StartFuture, WrongRegistry};
 pub use traits::{

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::gen_server::call_future::CallFuture;
 use crate::gen_server::cast::{CastWait, TryCastError};
 use crate::gen_server::message;
+use crate::gen_server::request::Request;
 use crate::gen_server::start::StartError;
 use crate::gen_server::traits::{CallFor, CastFor, Client, GenServer, InfoFor};
 use crate::node::Node;
@@ -99,7 +100,14 @@ impl<S: GenServer> Target<S> {
     }
 
     pub(crate) fn name(&self) -> Option<String> {
-        match &self.place {
+        self.place.name()
+    }
+}
+
+impl Place {
+    /// The name as text: the one it is, or the process's.
+    pub(crate) fn name(&self) -> Option<String> {
+        match self {
             Place::Process(proc) => proc.display_name(),
             Place::Static(name) => Some((*name).to_owned()),
             Place::Owned(name) => Some(name.to_string()),
@@ -359,6 +367,18 @@ macro_rules! verbs {
                 CallFuture::new::<K>(&self.target, message)
             }
 
+            /// Sends a request now, and returns at once with the claim to its answer: see [`request`](crate::gen_server::request).
+            ///
+            /// It goes through the server's mailbox, in order with what was sent before. A server that is not there, or whose bounded mailbox
+            /// is full, shows in the answer. The same for a client method: [`Call::send_request`](crate::Call::send_request).
+            #[track_caller]
+            pub fn send_request<M, K: 'static>(&self, message: M) -> Request<M::Reply>
+            where
+                M: CallFor<S, K>,
+            {
+                self.call(message).send_request()
+            }
+
             /// Sends a message without waiting for anything. To a dead or unknown server it is lost; into a full mailbox it is a
             /// counted, reported drop.
             #[inline]
@@ -484,6 +504,9 @@ macro_rules! verbs {
             type Server = S;
             fn found(&self) -> Option<crate::sys::Found> {
                 self.target.find_ref().map(crate::sys::Found)
+            }
+            fn __replace(old: &mut S, new: S) {
+                old.__replace(new);
             }
         }
     };

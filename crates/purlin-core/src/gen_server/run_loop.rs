@@ -9,7 +9,7 @@ use std::mem::ManuallyDrop;
 use std::task::{Context, Poll};
 
 use crate::call::error::short;
-use crate::gen_server::cx::More;
+use crate::gen_server::cx::{Alarmed, More};
 use crate::gen_server::direct;
 use crate::gen_server::frame::{BoxFrame, Frame};
 use crate::gen_server::info;
@@ -18,10 +18,10 @@ use crate::gen_server::server::*;
 use crate::gen_server::traits::GenServer;
 use crate::mailbox::KEEP;
 use crate::mailbox::envelope::{Envelope, Kind};
+use crate::process::body::borrowed_waker;
 use crate::process::cell::{self, DEBUGGED, Proc, ProcRef, Runner, SIMULATED, SLOW, SUSPENDED};
 use crate::process::exit::finish;
 use crate::process::exit_reason::ExitReason;
-use crate::process::raw::borrowed_waker;
 use crate::process::run::{BUDGET, CLOCK_EVERY, RunCx};
 use crate::process::signal::{self, ParentExit};
 use crate::process::word::{BUSY, EXITING, QUEUED, SIGNAL, WOKEN};
@@ -387,6 +387,8 @@ fn dispatch<S: GenServer>(
     }
     if proc.has(DEBUGGED) {
         sys::debug::message_in(proc, envelope.type_name());
+        // Its functions may all be done now.
+        update_held::<S>(proc, body);
     }
     let handle = match envelope.table().handle {
         Some(handle) => Some(handle),
@@ -462,6 +464,17 @@ fn system<S: GenServer>(proc: &Proc, envelope: Envelope, cx: &mut Context<'_>, r
                 dispatch::<S>(proc, body, make(), cx, run);
             }
             return;
+        },
+        Err(envelope) => envelope,
+    };
+    let envelope = match envelope.downcast::<Alarmed>() {
+        Ok(Alarmed { number, make }) => {
+            proc.message_made();
+            if proc.has(SUSPENDED) {
+                // SAFETY: as above.
+                return unsafe { (*runner(proc)).inner.push_back(make(number)) };
+            }
+            return dispatch::<S>(proc, body, make(number), cx, run);
         },
         Err(envelope) => envelope,
     };

@@ -86,7 +86,7 @@ struct TableOf<S>(std::marker::PhantomData<S>);
 impl<S: GenServer> TableOf<S> {
     const TABLE: ProcTable = ProcTable {
         type_id: TypeId::of::<S>,
-        type_name: std::any::type_name::<S>,
+        type_name: S::__type_name,
         raw: false,
         activate: run_loop::activate::<S>,
         discard: discard::<S>,
@@ -368,7 +368,7 @@ unsafe fn status<S: GenServer>(proc: &Proc) -> String {
     unsafe {
         let body = body::<S>(proc);
         if (*body).pending.is_some() || !(*body).has_state {
-            return format!("{} (busy)", std::any::type_name::<S>());
+            return format!("{} (busy)", S::__type_name());
         }
         (*body).state.assume_init_ref().format_status()
     }

@@ -2,8 +2,10 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 
-use crate::call::slot::Replier;
+use crate::call::slot::{self, Debt, Replier, Waiter};
+use crate::node::current;
 use crate::process::exit_reason::{ExitReason, Term};
 use crate::sync::Mutex;
 
@@ -162,8 +164,25 @@ impl<R> Reply<R> {
     /// A handle to answer with, and the promise to return from the handler. Each answers the call that the handler is handling.
     pub fn later() -> (ReplyTo<R>, Reply<R>) {
         let meeting = Arc::new(Mutex::new(Meeting::Open));
-        (ReplyTo(Some(meeting.clone())), Reply(Form::Later(Later(meeting))))
+        (
+            ReplyTo(Some(Handle::Meeting(meeting.clone()))),
+            Reply(Form::Later(Later(Promise::Meeting(meeting)))),
+        )
     }
+}
+
+/// A handle to answer with, and what it answers to, before the handler runs that will have the handle.
+///
+/// In place, where most are answered before the handler returns, a slot of the thread's pool will do: answering costs one atomic operation, and no memory. If it
+/// is not answered by then, the caller waits for that slot.
+#[inline]
+pub(crate) fn promise<R: Send>() -> (ReplyTo<R>, Later<R>) {
+    if current::tls(|t| t.depth.get()) > 0 {
+        let (waiter, replier) = slot::deferred_pair();
+        return (ReplyTo(Some(Handle::Slot(replier))), Later(Promise::Slot(waiter)));
+    }
+    let meeting = Arc::new(Mutex::new(Meeting::Open));
+    (ReplyTo(Some(Handle::Meeting(meeting.clone()))), Later(Promise::Meeting(meeting)))
 }
 
 impl<R> From<R> for Reply<R> {
@@ -182,12 +201,22 @@ enum Meeting<R> {
 }
 
 #[doc(hidden)]
-pub struct Later<R>(Arc<Mutex<Meeting<R>>>);
+pub struct Later<R>(Promise<R>);
+
+/// What a handle answers to.
+enum Promise<R> {
+    Meeting(Arc<Mutex<Meeting<R>>>),
+    Slot(Waiter<R>),
+}
 
 impl<R: Send + 'static> Later<R> {
     /// The handler has returned the promise: the caller's slot is known now.
     pub(crate) fn meet(self, replier: Replier<R>) {
-        let mut meeting = self.0.lock();
+        let meeting = match self.0 {
+            Promise::Meeting(meeting) => meeting,
+            Promise::Slot(waiter) => return forward(waiter, replier),
+        };
+        let mut meeting = meeting.lock();
         match std::mem::replace(&mut *meeting, Meeting::Closed) {
             Meeting::Open => {
                 replier.mark_deferred();
@@ -204,6 +233,77 @@ impl<R: Send + 'static> Later<R> {
             },
         }
     }
+
+    /// What the caller waits for, if that is known already.
+    pub(crate) fn into_waiter(self) -> Result<Waiter<R>, Later<R>> {
+        match self.0 {
+            Promise::Slot(waiter) => Ok(waiter),
+            meeting => Err(Later(meeting)),
+        }
+    }
+
+    /// The answer, if it is there already.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Option<R> {
+        let meeting = match &mut self.0 {
+            Promise::Slot(waiter) => return waiter.try_take().flatten(),
+            Promise::Meeting(meeting) => meeting,
+        };
+        let mut meeting = meeting.lock();
+        if !matches!(&*meeting, Meeting::Answered(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut *meeting, Meeting::Closed) {
+            Meeting::Answered(reply) => Some(reply),
+            _ => unreachable!("looked at just above"),
+        }
+    }
+
+    /// What it means for the caller that the server stops: a call whose handle is gone ends with the server.
+    pub(crate) fn at_stop(mut self, reason: &ExitReason) -> Flow<R> {
+        if let Some(reply) = self.take() {
+            return Flow::Reply(reply);
+        }
+        let gone = match &mut self.0 {
+            Promise::Slot(waiter) => waiter.try_take().is_some(),
+            Promise::Meeting(meeting) => matches!(&*meeting.lock(), Meeting::Closed),
+        };
+        if gone { Flow::Crash(reason.clone()) } else { Flow::Later(self) }
+    }
+}
+
+/// Passes on to the caller's slot what comes into another one: the call was begun in place, but its handler had to wait, and did not answer.
+fn forward<R: Send + 'static>(mut waiter: Waiter<R>, replier: Replier<R>) {
+    let forward = Arc::new(Forward(Mutex::new(None)));
+    let waker = Waker::from(forward.clone());
+    let mut place = forward.0.lock();
+    let polled = waiter.poll(&mut Context::from_waker(&waker));
+    match polled {
+        Poll::Pending => {
+            replier.mark_deferred();
+            *place = Some((waiter, replier));
+        },
+        Poll::Ready(outcome) => {
+            drop(place);
+            match outcome {
+                Some(reply) => crate::gen_server::message::give(replier, reply),
+                None => drop(replier),
+            }
+        },
+    }
+}
+
+/// A waker that passes a reply on.
+struct Forward<R>(Mutex<Option<(Waiter<R>, Replier<R>)>>);
+
+impl<R: Send + 'static> Wake for Forward<R> {
+    fn wake(self: Arc<Self>) {
+        let Some((mut waiter, replier)) = self.0.lock().take() else { return };
+        match waiter.try_take().flatten() {
+            Some(reply) => crate::gen_server::message::give(replier, reply),
+            None => fail(replier),
+        }
+    }
 }
 
 /// Answers one call, from anywhere, at any time. Dropping it unanswered fails the call at once with `NoReply`.
@@ -211,45 +311,70 @@ impl<R: Send + 'static> Later<R> {
 /// # Differences from Erlang
 /// A handle that was moved to another process survives the death of the server that made it.
 #[must_use = "dropping the handle fails the call"]
-pub struct ReplyTo<R>(Option<Arc<Mutex<Meeting<R>>>>);
+pub struct ReplyTo<R>(Option<Handle<R>>);
+
+enum Handle<R> {
+    Meeting(Arc<Mutex<Meeting<R>>>),
+    Slot(Replier<R>),
+}
 
 impl<R> ReplyTo<R> {
     /// Answers. If the caller has given up, the answer vanishes.
+    #[inline]
     pub fn reply(mut self, reply: R)
     where
         R: Send,
     {
-        let Some(meeting) = self.0.take() else { return };
-        let mut meeting = meeting.lock();
-        match std::mem::replace(&mut *meeting, Meeting::Closed) {
-            Meeting::Open => *meeting = Meeting::Answered(reply),
-            Meeting::Waiting(replier, _) => {
-                drop(meeting);
+        match self.0.take() {
+            Some(Handle::Slot(replier)) => {
                 crate::rt::sim::arrive_all_of_current();
                 crate::gen_server::message::give(replier, reply);
             },
-            Meeting::Answered(_) | Meeting::Closed => {},
+            Some(Handle::Meeting(meeting)) => answer(&meeting, reply),
+            None => {},
         }
     }
 
-    /// Has the caller given up?
+    /// Has the caller given up? `false` also where that is not known: of a call of a state machine whose handler waited before it kept the handle.
     pub fn is_abandoned(&self) -> bool
     where
         R: Send,
     {
-        self.0
-            .as_ref()
-            .is_none_or(|m| matches!(&*m.lock(), Meeting::Waiting(replier, _) if replier.is_abandoned()))
+        match &self.0 {
+            Some(Handle::Slot(replier)) => replier.is_abandoned(),
+            Some(Handle::Meeting(meeting)) => {
+                matches!(&*meeting.lock(), Meeting::Waiting(replier, _) if replier.is_abandoned())
+            },
+            None => true,
+        }
+    }
+}
+
+fn answer<R: Send>(meeting: &Mutex<Meeting<R>>, reply: R) {
+    let mut meeting = meeting.lock();
+    match std::mem::replace(&mut *meeting, Meeting::Closed) {
+        Meeting::Open => *meeting = Meeting::Answered(reply),
+        Meeting::Waiting(replier, _) => {
+            drop(meeting);
+            crate::rt::sim::arrive_all_of_current();
+            crate::gen_server::message::give(replier, reply);
+        },
+        Meeting::Answered(_) | Meeting::Closed => {},
     }
 }
 
 impl<R> Drop for ReplyTo<R> {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(meeting) = self.0.take() {
-            let before = std::mem::replace(&mut *meeting.lock(), Meeting::Closed);
-            if let Meeting::Waiting(replier, fail) = before {
-                fail(replier);
-            }
+        match self.0.take() {
+            None => {},
+            Some(Handle::Slot(replier)) => fail_debt(replier.into_debt()),
+            Some(Handle::Meeting(meeting)) => {
+                let before = std::mem::replace(&mut *meeting.lock(), Meeting::Closed);
+                if let Meeting::Waiting(replier, fail) = before {
+                    fail(replier);
+                }
+            },
         }
     }
 }
@@ -262,18 +387,23 @@ thread_local! {
     static UNANSWERED: RefCell<Option<Vec<AtEnd>>> = const { RefCell::new(None) };
 }
 
+fn fail<R>(replier: Replier<R>) {
+    fail_debt(replier.into_debt());
+}
+
 /// Fails a call, unless that is up to [`keep_unanswered`].
-fn fail<R: Send + 'static>(replier: Replier<R>) {
-    let mut replier = Some(replier);
+#[cold]
+fn fail_debt(debt: Debt) {
+    let mut debt = Some(debt);
     // A thread that comes to its end has no such list any more. What is not kept is dropped outside the borrow: that wakes the caller.
     let _ = UNANSWERED.try_with(|kept| {
         if let Some(kept) = kept.borrow_mut().as_mut()
-            && let Some(replier) = replier.take()
+            && let Some(debt) = debt.take()
         {
-            kept.push(Box::new(move || drop(replier)));
+            kept.push(Box::new(move || drop(debt)));
         }
     });
-    drop(replier);
+    drop(debt);
 }
 
 /// Drops a server's handler and state, by `f`. The callers of calls that it had not answered would hear of the end at once, while names,

@@ -17,7 +17,7 @@ use crate::node::builder::CallPath;
 use crate::node::names::RegisterError;
 use crate::node::{Node, current};
 use crate::process::api::ended;
-use crate::process::cell::{CHILD, NO_DIRECT, ProcRef, SUPERVISOR};
+use crate::process::cell::{BLOCKING, CHILD, NO_DIRECT, ProcRef, SUPERVISOR};
 use crate::process::exit_reason::ExitReason;
 use crate::process::panic;
 use crate::process::pid::{MonitorRef, Pid};
@@ -173,6 +173,38 @@ impl<S: GenServer> Start<S, S::Args> {
         self
     }
 
+    /// Handlers may block their thread, as those of a server around a C library or a file do: they run on tokio's pool of blocking threads, and
+    /// callers always go through the mailbox. See [`process::spawn_blocking`](crate::process::spawn_blocking).
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{Cx, GenServer, HandleCall, InitError};
+    /// struct Disk;
+    /// impl GenServer for Disk {
+    ///     type Args = ();
+    ///     async fn init(_: (), _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Disk) }
+    /// }
+    /// struct Size(&'static str);
+    /// impl HandleCall<Size> for Disk {
+    ///     type Reply = Option<u64>;
+    ///     async fn handle_call(&mut self, Size(path): Size, _: &mut Cx<Self>) -> Option<u64> {
+    ///         Some(std::fs::metadata(path).ok()?.len())                  // as long as the disk takes
+    ///     }
+    /// }
+    /// let disk = Disk::start(()).blocking().await?;
+    /// assert_eq!(disk.call(Size("/no/such/file")).await?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await.unwrap();
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
+    pub fn blocking(mut self) -> Self {
+        self.flags |= BLOCKING | NO_DIRECT;
+        self
+    }
+
     pub(crate) fn maybe_mailbox(mut self, bound: Option<MailboxBound>) -> Self {
         self.bound = bound;
         self
@@ -241,6 +273,7 @@ impl<S: GenServer> Start<S, S::Args> {
         // `init` runs on this stack when it may: starting a server that is ready at once is then no trip through a run queue.
         let in_place = !node.is_simulated()
             && self.limit.is_none()
+            && flags & BLOCKING == 0
             && current::may_run_in_place(node.0.index)
             && current::tls(|t| t.depth.get()) < MAX_DEPTH;
         if in_place {

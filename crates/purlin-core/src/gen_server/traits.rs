@@ -27,6 +27,24 @@ pub trait GenServer: Sized + Send + 'static {
     #[doc(hidden)]
     const SUPERVISOR: bool = false;
 
+    /// The name of what the server is for its users.
+    #[doc(hidden)]
+    fn __type_name() -> &'static str {
+        std::any::type_name::<Self>()
+    }
+
+    /// The name of a request for the server's users, by the name of its type.
+    #[doc(hidden)]
+    fn __request_name(name: &'static str) -> &'static str {
+        name
+    }
+
+    /// Takes over what `sys::replace_state` made.
+    #[doc(hidden)]
+    fn __replace(&mut self, new: Self) {
+        *self = new;
+    }
+
     /// Makes the state. The starter waits for it; `Err(InitError::Ignore)` starts nothing and is no failure; any other error, and `?`,
     /// make the start fail with that reason.
     fn init(args: Self::Args, cx: &mut Cx<Self>) -> impl Future<Output = Result<Self, InitError>> + Send;
@@ -193,6 +211,9 @@ pub trait CallFor<S: GenServer, K>: Sized + Send + 'static {
     const READ: bool;
     #[doc(hidden)]
     const SYNC: bool;
+    /// How long the caller waits unless it says otherwise, in milliseconds; `u64::MAX` for no limit.
+    #[doc(hidden)]
+    const LIMIT: u64 = crate::gen_server::call_future::DEFAULT_CALL_TIMEOUT.as_millis() as u64;
     #[doc(hidden)]
     fn __run<'a>(
         self,

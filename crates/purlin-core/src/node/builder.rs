@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::node::names::Names;
 use crate::node::{Counters, Node, NodeInner, Settings, current};
 use crate::process::table::Table;
+use crate::rt::blocking::Blocking;
 use crate::rt::random::Random;
 use crate::rt::sched::{Executor, Sched};
 use crate::rt::sim::{self, World};
@@ -177,6 +178,7 @@ impl NodeBuilder {
                 },
                 rt: Rt {
                     sched: Sched::new(index, executors, world.clone()),
+                    blocking: Blocking::new(handle.clone()),
                     clock,
                     timers: Timers::new(),
                     random: self.seed.map_or_else(Random::from_entropy, Random::seeded),
@@ -195,6 +197,9 @@ impl NodeBuilder {
                 stop_asked: tokio::sync::Notify::new(),
                 shutdown: tokio::sync::Mutex::new(false),
                 executors: Mutex::default(),
+                attached: Default::default(),
+                in_order: Mutex::default(),
+                stop_reason: Mutex::default(),
             }
         });
         current::add(index, Arc::downgrade(&inner), handle.id());

@@ -27,6 +27,7 @@
 //! The first node of a program installs a panic hook that takes note of panics inside processes; see [`ExitReason::Panic`]. A program
 //! built with `panic = "abort"` is refused at start.
 
+mod attached;
 pub(crate) mod builder;
 pub(crate) mod current;
 pub(crate) mod names;
@@ -90,6 +91,11 @@ pub(crate) struct NodeInner {
     /// Held by the call of `shutdown` that does the work; `true` when it is done.
     shutdown: tokio::sync::Mutex<bool>,
     executors: crate::sync::Mutex<Vec<tokio::task::JoinHandle<()>>>,
+    attached: attached::Attached,
+    /// Processes at the top that are stopped in the reverse of this order, whatever their places in the process table.
+    in_order: crate::sync::Mutex<Vec<Pid>>,
+    /// Why the node stops by itself, if it does.
+    stop_reason: crate::sync::Mutex<Option<ExitReason>>,
 }
 
 /// A handle to a node; cheap to clone.
@@ -128,6 +134,9 @@ pub struct NodeStats {
     pub queued_calls: u64,
     /// Callbacks that the watchdog saw hogging a worker.
     pub long_polls: u64,
+    /// Processes that must end but still block a thread: see [`process::spawn_blocking`](crate::process::spawn_blocking). They end when
+    /// their code returns or awaits something.
+    pub zombies: usize,
 }
 
 impl Node {
@@ -243,6 +252,7 @@ impl Node {
             dead_letters: c.dead_letters.load(Ordering::Relaxed),
             queued_calls: c.queued_calls.load(Ordering::Relaxed),
             long_polls: c.long_polls.load(Ordering::Relaxed),
+            zombies: self.0.rt.blocking.zombies(),
         }
     }
 

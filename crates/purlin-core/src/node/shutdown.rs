@@ -34,9 +34,9 @@ impl Node {
     /// Stops the node, within 30 seconds. Returns when no process is left and the executors have stopped; a second call waits for the end
     /// of the first one.
     ///
-    /// The processes that no process started, top supervisors among them, are asked to shut down one after another, in the reverse order of
-    /// their places in the process table: that is the reverse order of their start, unless a process began in the place of one that had
-    /// ended. A supervisor stops its children in the reverse order of their start, as their `shutdown` settings say. Then whoever is left
+    /// The processes that no process started, top supervisors and the masters of [applications](crate::application) among them, are asked to
+    /// shut down one after another, in the reverse order of their places in the process table: that is the reverse order of their start,
+    /// unless a process began in the place of one that had ended. Applications are always stopped in the reverse order of their start. A supervisor stops its children in the reverse order of their start, as their `shutdown` settings say. Then whoever is left
     /// is asked, all at once.
     ///
     /// The 30 seconds are for all of them together. When they have passed, every process that is left is killed, also those that were not
@@ -91,11 +91,55 @@ impl Node {
         *stopped = true;
         let took = self.now() - begin;
         self.telemetry().execute_with(events::NODE_STOP, || {
+            let reason =
+                self.stop_reason().map_or_else(|| "requested".to_owned(), |reason| reason.to_string());
             (
                 [("duration", took.into()), ("uptime", self.now().into()), ("killed", killed.into())],
-                [("node", self.name().to_owned().into()), ("reason", "requested".into())],
+                [("node", self.name().to_owned().into()), ("reason", reason.into())],
             )
         });
+    }
+
+    /// Why the node stops, or has stopped, by itself: a permanent [application](crate::application) ended. `None` if it does not, or was asked
+    /// to. The term in the reason holds an [`ApplicationTerminated`](crate::application::ApplicationTerminated).
+    ///
+    /// A program under `#[purlin::main]` ends with exit code 1 then.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let node = purlin_core::Node::builder().start();
+    /// node.shutdown().await;
+    /// assert!(node.is_stopping() && node.stop_reason().is_none());
+    /// # });
+    /// ```
+    pub fn stop_reason(&self) -> Option<ExitReason> {
+        self.0.stop_reason.lock().clone()
+    }
+
+    /// Stops the node for a reason of its own. May be called by a process of it: it only begins.
+    pub(crate) fn stop_because(&self, reason: ExitReason) {
+        {
+            let mut why = self.0.stop_reason.lock();
+            if self.is_stopping() {
+                return;
+            }
+            // In this order: whoever sees that the node stops also sees why.
+            *why = Some(reason);
+            self.0.stopping.store(true, Ordering::Release);
+        }
+        self.0.stop_asked.notify_waiters();
+        let node = self.clone();
+        // Processes run inside the node's runtime.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { node.shutdown().await });
+        }
+    }
+
+    /// From now on this process, which no process started, is stopped before those that were given to this earlier.
+    pub(crate) fn stops_in_order(&self, pid: Pid) {
+        let mut in_order = self.0.in_order.lock();
+        in_order.retain(|other| *other != pid && self.lookup(*other).is_some());
+        in_order.push(pid);
     }
 
     /// `true` from the moment an orderly stop of the node was asked for: by [`shutdown`](Self::shutdown), or by a signal to a program under
@@ -152,6 +196,7 @@ impl Node {
     async fn ask_all(&self, deadline: Duration) -> bool {
         let mut at_the_top = self.live(|proc| proc.parent().is_none());
         at_the_top.reverse();
+        arrange(&mut at_the_top, &self.0.in_order.lock());
         for pid in at_the_top {
             let Some(proc) = self.lookup(pid) else { continue };
             exit_as_parent(self, &proc, ExitReason::Shutdown);
@@ -215,5 +260,29 @@ impl Node {
 
     fn live(&self, keep: impl Fn(&Proc) -> bool) -> Vec<Pid> {
         self.0.pids().into_iter().filter(|pid| self.lookup(*pid).is_some_and(|p| keep(&p))).collect()
+    }
+}
+
+/// Puts those of `stops` that have an order into the reverse of it, in the places that they have among the others.
+fn arrange(stops: &mut [Pid], in_order: &[Pid]) {
+    let mut latest =
+        in_order.iter().rev().filter(|pid| stops.contains(pid)).copied().collect::<Vec<_>>().into_iter();
+    for stop in stops.iter_mut().filter(|pid| in_order.contains(pid)) {
+        if let Some(next) = latest.next() {
+            *stop = next;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ap14_processes_with_an_order_are_put_into_its_reverse_and_the_others_stay_where_they_are() {
+        let pid = |id| Pid::from_parts(1, id, 1);
+        let mut stops = [9, 8, 7, 6, 5].map(pid);
+        arrange(&mut stops, &[8, 5, 9, 4].map(pid));
+        assert_eq!(stops, [9, 5, 7, 6, 8].map(pid));
     }
 }

@@ -11,7 +11,7 @@ use crate::mailbox::bound::MailboxBound;
 use crate::mailbox::envelope::Envelope;
 use crate::node::names::RegisterError;
 use crate::node::{Node, current};
-use crate::process::cell::{Proc, ProcRef};
+use crate::process::cell::{BLOCKING, Proc, ProcRef};
 use crate::process::exit_reason::ExitReason;
 use crate::process::pid::{MonitorRef, Pid};
 use crate::process::raw::{self, Accepts, Address, Mailbox};
@@ -84,6 +84,8 @@ pub struct SpawnOptions {
     pub link: bool,
     /// Bound the mailbox; unbounded by default.
     pub mailbox: Option<MailboxBound>,
+    /// The process may block its thread: see [`spawn_blocking`].
+    pub blocking: bool,
 }
 
 /// [`spawn`] with options.
@@ -110,8 +112,62 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     let node = Node::current();
-    let options = Options { link: options.link, bound: options.mailbox, ..Options::default() };
+    let flags = if options.blocking { BLOCKING } else { 0 };
+    let options = Options { link: options.link, bound: options.mailbox, flags, ..Options::default() };
     Address::new(spawn_raw(&node, options, body).0)
+}
+
+/// [`spawn`] for a process that may block its thread: with a C library, a file, a lock of the standard library, or by computing for long (a
+/// dirty scheduler's work in Erlang). It runs on tokio's pool of blocking threads; the node's executors go on.
+///
+/// In everything else it is a process like any other: it has a pid, links, monitors and a mailbox, whose `receive` it awaits; it may call servers.
+/// While it waits for a message it keeps no thread.
+///
+/// A kill takes effect, and so does an exit signal, when the body awaits something or returns. From the kill on `is_alive` is false, links and
+/// monitors are told when the process has really ended and everything it owned is dropped; until then it is counted in
+/// [`NodeStats::zombies`](crate::NodeStats). A long loop should ask [`Mailbox::should_exit`] now and then.
+///
+/// Each activation, from one await that had to wait to the next, is a task of the pool, which has 512 threads unless the runtime was built with
+/// another number: spawn thousands that wait, but not thousands that block. On a simulated node the body is run in place, as a step like any other: there
+/// it must not wait for what another process does otherwise than by `await`.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let node = purlin_core::Node::builder().start();
+/// # node.scope(async {
+/// use purlin_core::{Address, Mailbox, process};
+/// let hasher = process::spawn_blocking(async |mut mailbox: Mailbox<(Vec<u8>, Address<u64>)>| loop {
+///     let (data, asker) = mailbox.receive().await;                   // keeps no thread
+///     let mut sum = 0u64;
+///     for part in data.chunks(1024) {
+///         if mailbox.should_exit() {
+///             return;                                                // somebody wants it to end
+///         }
+///         sum = part.iter().fold(sum, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));   // may take its time
+///     }
+///     asker.send(sum);
+/// });
+/// let asker = process::spawn(async move |mut mailbox: Mailbox<u64>| {
+///     hasher.send((b"purlin".to_vec(), mailbox.address()));
+///     assert_eq!(mailbox.receive().await, 3_318_020_196);
+///     process::exit(hasher.pid(), purlin_core::ExitReason::Shutdown);
+/// });
+/// assert!(asker.wait().await.is_normal());
+/// # }).await;
+/// # node.shutdown().await;
+/// # });
+/// ```
+///
+/// # Panics
+/// When there is no current node.
+#[track_caller]
+pub fn spawn_blocking<M, F, Fut>(body: F) -> Address<M>
+where
+    M: Send + 'static,
+    F: FnOnce(Mailbox<M>) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    spawn_with(SpawnOptions { blocking: true, ..SpawnOptions::default() }, body)
 }
 
 /// [`spawn`], monitored by the calling process from before the first step: its [`Down`] tells the real reason even if it ends at once.
@@ -210,13 +266,17 @@ where
 {
     match raw::spawn(node, options, move |mailbox| async move { body(mailbox).await }) {
         Ok(spawned) => {
-            // As for servers: otherwise somebody outside could keep a node from ever having stopped.
-            if node.0.stopping.load(crate::sync::Ordering::Relaxed) && self_pid().is_none() {
-                crate::process::exit::kill(&spawned.proc);
-            }
+            refuse_if_stopping(&spawned.proc);
             (spawned.proc, spawned.monitor)
         },
         Err(_) => unreachable!("a process without a name cannot clash with one"),
+    }
+}
+
+/// As for servers: otherwise somebody outside could keep a node from ever having stopped.
+pub(crate) fn refuse_if_stopping(proc: &Proc) {
+    if proc.node.0.stopping.load(crate::sync::Ordering::Relaxed) && self_pid().is_none() {
+        crate::process::exit::kill(proc);
     }
 }
 
@@ -619,8 +679,7 @@ pub fn set_label_text(label: impl Into<String>) {
 
 /// `$callers`: the processes on whose behalf the calling one runs, nearest first. Set by tasks; empty for others.
 pub fn callers() -> Vec<Pid> {
-    current::with_current(|me| me.extra.lock().as_ref().map_or_else(Vec::new, |e| e.callers.clone()))
-        .unwrap_or_default()
+    current::with_current(Proc::callers).unwrap_or_default()
 }
 
 /// `$ancestors`: who spawned the calling process, who spawned that one, and so on.

@@ -95,6 +95,11 @@ pub(crate) const SUPERVISOR: u32 = 256;
 /// It was started with a link: its spawner is its parent, whose exit ends a server even if it traps exits.
 pub(crate) const CHILD: u32 = 1 << 16;
 
+/// A task: its callers are its parent and that one's callers, unless `Extra` has others.
+pub(crate) const FOR_PARENT: u32 = 1 << 20;
+/// A task whose code has its mailbox.
+pub(crate) const MAILBOX_TAKEN: u32 = 1 << 21;
+
 /// Its node is simulated.
 pub(crate) const SIMULATED: u32 = 512;
 
@@ -102,6 +107,8 @@ pub(crate) const SIMULATED: u32 = 512;
 pub(crate) const SPAN: u32 = 2048;
 /// It gave way to others of a simulated run, and has not gone on since.
 pub(crate) const GAVE_WAY: u32 = 4096;
+/// It may block its thread: it is run on the blocking pool. Never on a simulated node, where nobody may block.
+pub(crate) const BLOCKING: u32 = 1 << 13;
 /// Its links and monitors are closed: it has ended. Changes under the lock of `relations` only.
 pub(crate) const CLOSED: u32 = 1024;
 

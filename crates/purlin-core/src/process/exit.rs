@@ -68,15 +68,20 @@ fn drop_message(envelope: Envelope) {
 }
 
 fn release(proc: &Proc) {
-    let (name, owned, locals) = {
+    let (name, owned, locals, debug) = {
         let mut extra = proc.extra.lock();
         match extra.as_mut() {
-            Some(extra) => {
-                (extra.name.clone(), std::mem::take(&mut extra.owned), std::mem::take(&mut extra.locals))
-            },
+            Some(extra) => (
+                extra.name.clone(),
+                std::mem::take(&mut extra.owned),
+                std::mem::take(&mut extra.locals),
+                extra.debug.take(),
+            ),
             None => return,
         }
     };
+    // With what the functions of `sys::install` have captured.
+    drop(debug);
     for (_, value) in locals {
         panic::drop_quietly("a process-local value", value);
     }

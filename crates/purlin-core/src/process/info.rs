@@ -108,9 +108,10 @@ pub fn process_info(pid: Pid) -> Option<ProcessInfo> {
                 .collect(),
         ),
     };
-    let (registered_name, label, callers) = match proc.extra.lock().as_ref() {
+    let callers = proc.callers();
+    let (registered_name, label) = match proc.extra.lock().as_ref() {
         None => Default::default(),
-        Some(e) => (e.name.clone(), e.label.clone(), e.callers.clone()),
+        Some(e) => (e.name.clone(), e.label.clone()),
     };
     let message_queue_len = {
         let outer = proc.mailbox.lock();

@@ -1,4 +1,5 @@
-//! Ancestry: who spawned a process, and who spawned that one (`$ancestors`), shared between siblings.
+//! Ancestry: who spawned a process, and who spawned that one (`$ancestors`), shared between siblings; and on whose behalf tasks run
+//! (`$callers`).
 
 use std::sync::Arc;
 
@@ -7,6 +8,8 @@ use crate::process::pid::Pid;
 struct Link {
     pid: Pid,
     name: Option<Arc<str>>,
+    /// On whose behalf this one runs: what a task that it spawns has as callers behind it.
+    callers: Vec<Pid>,
     next: Option<Lineage>,
 }
 
@@ -15,12 +18,17 @@ struct Link {
 pub(crate) struct Lineage(Arc<Link>);
 
 impl Lineage {
-    pub(crate) fn new(pid: Pid, name: Option<Arc<str>>, next: Option<Lineage>) -> Lineage {
-        Lineage(Arc::new(Link { pid, name, next }))
+    pub(crate) fn new(pid: Pid, name: Option<Arc<str>>, callers: Vec<Pid>, next: Option<Lineage>) -> Lineage {
+        Lineage(Arc::new(Link { pid, name, callers, next }))
     }
 
     pub(crate) fn parent(&self) -> Pid {
         self.0.pid
+    }
+
+    /// The parent and its callers: those of a task that it spawned.
+    pub(crate) fn as_callers(&self) -> Vec<Pid> {
+        std::iter::once(self.0.pid).chain(self.0.callers.iter().copied()).collect()
     }
 
     /// Pids and names at the time of spawning, nearest first.

@@ -46,6 +46,7 @@
 //! process happens on the sender's side. Sending to an unknown local name returns an error instead of raising one.
 
 pub(crate) mod api;
+pub(crate) mod body;
 pub(crate) mod cell;
 pub(crate) mod exit;
 pub(crate) mod exit_reason;

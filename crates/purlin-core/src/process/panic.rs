@@ -79,6 +79,10 @@ pub(crate) fn catch_counted<R>(f: impl FnOnce() -> R) -> Result<R, ExitReason> {
 #[cold]
 #[inline(never)]
 fn reason(payload: Box<dyn Any + Send>) -> ExitReason {
+    let payload = match payload.downcast::<ExitReason>() {
+        Ok(reason) => return *reason,
+        Err(payload) => payload,
+    };
     let message = message(&*payload);
     let noted = LAST.with(|last| last.borrow_mut().take()).filter(|noted| noted.message == message);
     let (location, backtrace) = noted.map_or((None, None), |noted| (noted.location, noted.backtrace));
@@ -87,6 +91,12 @@ fn reason(payload: Box<dyn Any + Send>) -> ExitReason {
         tracing::error!("a panic's payload panicked when it was dropped");
     }
     ExitReason::Panic(Arc::new(PanicInfo { message, location, backtrace }))
+}
+
+/// Ends the calling process with this reason, at once: unwinds to the nearest [`catch`], past which it is a reason and no panic. Nothing is
+/// printed. The caller makes sure that it runs inside a process.
+pub(crate) fn exit(reason: ExitReason) -> ! {
+    std::panic::resume_unwind(Box::new(reason))
 }
 
 /// Drops user values; a panicking `Drop` is logged and goes no further.

@@ -44,22 +44,18 @@
 use std::any::{Any, TypeId};
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::RegisterError;
 use crate::mailbox::envelope::{Envelope, Kind};
 use crate::node::{Node, current};
-use crate::process::cell::{self, Cell, Proc, ProcRef, ProcTable, Rejected, SIMULATED, SUSPENDED, TRAP};
-use crate::process::exit::finish;
-use crate::process::exit_reason::ExitReason;
-use crate::process::panic;
+use crate::process::body;
+use crate::process::cell::{Proc, ProcRef, Rejected, SIMULATED, SUSPENDED, TRAP};
 use crate::process::pid::Pid;
 use crate::process::relations::{Exit, MonitorTarget};
-use crate::process::run::{IN_A_ROW, RunCx};
-use crate::process::spawn::{self, Options, Spawned};
+use crate::process::run::IN_A_ROW;
+use crate::process::spawn::{Options, Spawned};
 use crate::process::watch::FromDown;
 use crate::process::word::{EXITING, SIGNAL};
 use crate::process::{report, signal};
@@ -259,6 +255,10 @@ pub struct Mailbox<M> {
 }
 
 impl<M: Send + 'static> Mailbox<M> {
+    pub(crate) fn new(proc: ProcRef) -> Mailbox<M> {
+        Mailbox { proc, taken: 0, messages: PhantomData }
+    }
+
     /// This process's pid.
     pub fn pid(&self) -> Pid {
         self.proc.pid()
@@ -406,6 +406,37 @@ impl<M: Send + 'static> Mailbox<M> {
 
     fn typed(&self) -> impl FnMut(Envelope) -> Result<M, Envelope> + use<M> {
         |envelope| extract::<M>(envelope)
+    }
+
+    /// Must the process end? For a body that does long work between two awaits: `true` from the moment it was killed, or has got an exit signal
+    /// that ends it. What it does then nobody waits for, except to hear that it has ended.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{ExitReason, Mailbox, process};
+    /// let p = process::spawn_blocking(async |mut mailbox: Mailbox<()>| {
+    ///     while !mailbox.should_exit() {
+    ///         std::thread::yield_now();                                  // something that takes long
+    ///     }
+    /// });
+    /// process::exit(p.pid(), ExitReason::Shutdown);
+    /// assert_eq!(p.wait().await, ExitReason::Shutdown);
+    /// # }).await;
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
+    ///
+    /// # Panics
+    /// Outside the process, as every method here.
+    pub fn should_exit(&mut self) -> bool {
+        self.check();
+        if self.proc.word.load() & SIGNAL != 0 {
+            // Signals are applied when the mailbox is looked at; the messages stay where they are.
+            let _: Option<()> = self.look(&mut |envelope| Err(envelope));
+        }
+        self.proc.word.load() & EXITING != 0
     }
 
     /// The next message. A message of a type that the mailbox does not take is logged, counted and dropped.
@@ -700,40 +731,6 @@ pub(crate) fn repack<M: Send + 'static>(message: M) -> Envelope {
     Envelope::plain(slot.expect("not taken above"))
 }
 
-/// The body of a raw process: its future, in place.
-pub(crate) struct Body<F> {
-    future: Option<F>,
-}
-
-pub(crate) struct RawTable<F>(PhantomData<F>);
-
-impl<F: Future<Output = ()> + Send + 'static> RawTable<F> {
-    pub(crate) const TABLE: ProcTable = ProcTable {
-        type_id: TypeId::of::<RawProcess>,
-        type_name: || "process",
-        raw: true,
-        activate: activate::<F>,
-        discard: discard::<F>,
-        ended: |_, _| {},
-        status: |_| String::new(),
-        state: |_| None,
-        free: cell::free::<Body<F>>,
-    };
-}
-
-struct RawProcess;
-
-/// Puts the future into a process that has not run yet.
-///
-/// # Safety
-/// `proc` was built with a [`Body<F>`] and is in no run queue yet; nobody else has RUN.
-unsafe fn install<F>(proc: &Proc, future: F) {
-    // SAFETY: by the caller's promise.
-    let cell: &Cell<Body<F>> = unsafe { proc.cell() };
-    // SAFETY: by the caller's promise nobody looks at the body.
-    cell.body.with_mut(|b| unsafe { (*b).future = Some(future) });
-}
-
 /// Spawns a process whose future is made by `make` from its mailbox.
 pub(crate) fn spawn<M, F>(
     node: &Node,
@@ -744,91 +741,5 @@ where
     M: Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let spawned = spawn::create(node, &RawTable::<F>::TABLE, Body::<F> { future: None }, options)?;
-    let mailbox = Mailbox { proc: spawned.proc.clone(), taken: 0, messages: PhantomData };
-    // SAFETY: `create` built it with this body and put it into no run queue.
-    unsafe { install(&spawned.proc, make(mailbox)) };
-    if node.0.is_down() {
-        // Nothing runs there any more.
-        spawn::abandon(&spawned.proc);
-    } else {
-        node.rt().schedule(&spawned.proc);
-    }
-    Ok(spawned)
-}
-
-unsafe fn activate<F: Future<Output = ()> + Send + 'static>(
-    proc: &Proc,
-    _old: u64,
-    _run: &RunCx<'_>,
-) -> Option<ProcRef> {
-    // SAFETY: this table belongs to processes built with this body, and the caller holds RUN.
-    let cell: &Cell<Body<F>> = unsafe { proc.cell() };
-    let exiting = || proc.word.load() & EXITING != 0;
-    let waiting = proc.runner.with_mut(|r| {
-        // SAFETY: we hold RUN.
-        let runner = unsafe { &mut *r };
-        // Signals are applied even if the body is not receiving.
-        if let Some(reason) = signal::take(proc, &mut runner.inner) {
-            let _ = proc.mailbox.decide(reason, false, &proc.word);
-        }
-        runner.receiver.take()
-    });
-    if exiting() {
-        return finish(proc, ExitReason::Killed);
-    }
-    // SAFETY: this waker borrows the reference that the process table holds while we run; it is never dropped.
-    let waker = ManuallyDrop::new(unsafe { borrowed_waker(proc) });
-    if let Some(receiver) = waiting
-        && !receiver.will_wake(&waker)
-    {
-        receiver.wake();
-    }
-    let result = panic::catch_counted(|| {
-        cell.body.with_mut(|b| {
-            // SAFETY: we hold RUN; the future never moves: it lies in the process's block until `discard` drops it in place.
-            let future =
-                unsafe { Pin::new_unchecked((*b).future.as_mut().expect("installed before the first run")) };
-            future.poll(&mut Context::from_waker(&waker))
-        })
-    });
-    match result {
-        Ok(Poll::Pending) if !exiting() => {
-            let duty = proc.word.end(0, 0);
-            proc.perform(duty);
-            None
-        },
-        Ok(Poll::Pending) => finish(proc, ExitReason::Killed),
-        Ok(Poll::Ready(())) => {
-            if proc.word.load() & SIGNAL != 0 {
-                // The body may have sent itself an exit signal.
-                // SAFETY: we hold RUN.
-                let sent = proc.runner.with_mut(|r| signal::take(proc, unsafe { &mut (*r).inner }));
-                return finish(proc, sent.unwrap_or(ExitReason::Normal));
-            }
-            finish(proc, ExitReason::Normal)
-        },
-        Err(reason) => finish(proc, reason),
-    }
-}
-
-/// A waker without a count of its own.
-///
-/// # Safety
-/// It must not be dropped, and must not be used after the activation.
-pub(crate) unsafe fn borrowed_waker(proc: &Proc) -> std::task::Waker {
-    // SAFETY: the caller never drops it, so the count that `from_raw` pretends to take over is never given back.
-    unsafe { ProcRef::from_raw(proc.ptr()) }.waker()
-}
-
-unsafe fn discard<F>(proc: &Proc) {
-    // SAFETY: as in `activate`.
-    let cell: &Cell<Body<F>> = unsafe { proc.cell() };
-    cell.body.with_mut(|b| {
-        // Dropped in place: the future is pinned.
-        // SAFETY: the caller holds RUN.
-        if let Err(reason) = panic::catch(|| unsafe { (*b).future = None }) {
-            tracing::error!(pid = %proc.pid(), %reason, "a process's future panicked when it was dropped");
-        }
-    });
+    body::spawn(node, options, (), |proc| make(Mailbox::new(proc.clone())))
 }

@@ -3,7 +3,7 @@
 //! Both sides keep an entry, each under its own process's mutex. A monitor writes the own side first, then the other's; if the other
 //! side is closed already, the answer is a DOWN with `noproc`. A link is one thing with two ends that either side may make or take away:
 //! both mutexes are held for it, taken in the order of the pids, so that the ends always agree. An end closes the process's own
-//! table, takes the entries and sends a signal for each.
+//! table, takes the entries and sends a signal for each; a link with a process that a normal end means nothing to is only taken away there.
 //!
 //! A signal counts only if its entry still exists when it is *applied*: a link entry carries an id, so that `unlink` followed by `link`
 //! does not let an old EXIT through (OTP's active flag and unlink id do the same); a monitor's entry is removed by `demonitor`, after
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::call::slot::Replier;
 use crate::mailbox::envelope::Envelope;
 use crate::node::Node;
-use crate::process::cell::{CLOSED, Proc, ProcRef, Rejected};
+use crate::process::cell::{CLOSED, Proc, ProcRef, Rejected, TRAP};
 use crate::process::exit_reason::{ExitReason, Term};
 use crate::process::pid::{MonitorRef, Pid};
 use crate::process::signal::{self, Signal};
@@ -294,6 +294,9 @@ pub(crate) fn close(proc: &Proc, reason: &ExitReason) {
     let node: &Node = &proc.node;
     for (peer, link) in taken.links.into_entries() {
         if let Some(peer) = node.lookup(peer) {
+            if reason.is_normal() && end_quietly(&peer, proc.pid(), link) {
+                continue;
+            }
             signal::send(&peer, Signal::Exit { from: proc.pid(), reason: reason.clone(), link });
         }
     }
@@ -331,14 +334,30 @@ pub(crate) fn take_watch(me: &Proc, monitor: u64) -> Option<Watch> {
 
 /// Takes the link entry that an EXIT is for; `false` if the link is gone or is another one by now.
 pub(crate) fn take_link(me: &Proc, from: Pid, id: u64) -> bool {
-    peek(me, |r| {
-        let same = r.links.get(&from) == Some(&id);
-        if same {
-            r.links.remove(&from);
+    peek(me, |r| remove_link(r, from, id)).unwrap_or(false)
+}
+
+fn remove_link(r: &mut Relations, from: Pid, id: u64) -> bool {
+    let same = r.links.get(&from) == Some(&id);
+    if same {
+        r.links.remove(&from);
+    }
+    same
+}
+
+/// To a process that does not trap exits, the end of a linked one with `Normal` means that the link is gone, and no more: takes it away at once.
+/// `false` if it traps them, and is to be told.
+///
+/// It is looked at under the lock: one that begins to trap exits, and then still sees the link, is told.
+fn end_quietly(peer: &Proc, from: Pid, id: u64) -> bool {
+    peek(peer, |r| {
+        let quiet = !peer.has(TRAP);
+        if quiet {
+            remove_link(r, from, id);
         }
-        same
+        quiet
     })
-    .unwrap_or(false)
+    .unwrap_or(true)
 }
 
 /// Makes an alias of `me`.

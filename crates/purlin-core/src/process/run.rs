@@ -62,6 +62,16 @@ pub(crate) fn activate(proc: &Proc, tls: &Tls, record: &Record) {
     drop(ended);
 }
 
+/// Runs a process that was taken from a run queue, on a thread that is no executor's.
+pub(crate) fn activate_here(proc: &Proc) {
+    let old = proc.word.begin();
+    if old & BIASED != 0 && !seat::wait(proc, old, seat::PATIENCE) {
+        return;
+    }
+    // The process table's reference of a process that has ended; the caller has another one.
+    drop(run_here(proc, old));
+}
+
 /// Runs a process whose RUN the caller holds, on a thread that is no executor's or is busy with another process.
 pub(crate) fn run_here(proc: &Proc, old: u64) -> Option<ProcRef> {
     tls(|tls| run(proc, old, &RunCx { tls, record: None }))

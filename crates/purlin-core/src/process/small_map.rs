@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 const LIST: usize = 8;
+/// An entry is small up to this many bytes.
+const KEPT: usize = 32;
 
 /// A fast, fixed hasher for the kernel's own small integer keys (pids, references). Not for keys that come from outside.
 #[derive(Default, Clone, Copy)]
@@ -93,7 +95,8 @@ impl<K: Copy + Eq + Hash, V> SmallMap<K, V> {
                 self.list.shrink_to_fit();
             }
         }
-        if self.list.is_empty() {
+        // Room for one small entry is kept: a process that awaits a task after the other has a link, and none, and a link again.
+        if self.list.is_empty() && (self.list.capacity() > 1 || size_of::<(K, V)>() > KEPT) {
             self.list = Vec::new();
         }
         Some(value)

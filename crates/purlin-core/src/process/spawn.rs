@@ -6,7 +6,9 @@ use crate::call::error::short;
 use crate::mailbox::Mailbox as Queue;
 use crate::mailbox::bound::{Bound, MailboxBound};
 use crate::node::{Node, current};
-use crate::process::cell::{BOUNDED, NewProc, OWNS, Proc, ProcRef, ProcTable, SIMULATED};
+use crate::process::cell::{
+    BLOCKING, BOUNDED, FOR_PARENT, NewProc, OWNS, Proc, ProcRef, ProcTable, SIMULATED,
+};
 use crate::process::exit_reason::ExitReason;
 use crate::process::extra::Extra;
 use crate::process::lineage::Lineage;
@@ -32,6 +34,14 @@ pub(crate) struct Spawned {
     pub(crate) monitor: Option<MonitorRef>,
 }
 
+/// `$callers` of a process whose `Extra` has these.
+fn callers_of(proc: &Proc, extra: &[Pid]) -> Vec<Pid> {
+    match &proc.lineage {
+        Some(lineage) if extra.is_empty() && proc.has(FOR_PARENT) => lineage.as_callers(),
+        _ => extra.to_vec(),
+    }
+}
+
 /// The lineage that children of the current process get.
 fn lineage() -> Option<Lineage> {
     current::with_current(|parent| {
@@ -39,7 +49,10 @@ fn lineage() -> Option<Lineage> {
         let extra = extra.get_or_insert_default();
         extra
             .as_ancestor
-            .get_or_insert_with(|| Lineage::new(parent.pid(), extra.name.clone(), parent.lineage.clone()))
+            .get_or_insert_with(|| {
+                let callers = callers_of(parent, &extra.callers);
+                Lineage::new(parent.pid(), extra.name.clone(), callers, parent.lineage.clone())
+            })
             .clone()
     })
 }
@@ -59,7 +72,8 @@ pub(crate) fn create<B>(
     let link_id = if options.link && same_node.is_some() { node.next_ref() } else { 0 };
     let mut flags = options.flags;
     if node.is_simulated() {
-        flags |= SIMULATED;
+        // There it is one thread for all: what would block must not.
+        flags = flags & !BLOCKING | SIMULATED;
     }
     if options.bound.is_some() {
         flags |= BOUNDED;
@@ -131,6 +145,12 @@ pub(crate) fn abandon(proc: &Proc) {
 }
 
 impl Proc {
+    /// On whose behalf it runs, nearest first.
+    pub(crate) fn callers(&self) -> Vec<Pid> {
+        let extra = self.extra.lock();
+        callers_of(self, extra.as_ref().map_or(&[], |extra| &extra.callers))
+    }
+
     /// The process that spawned this one; `None` for one that no process spawned.
     pub(crate) fn parent(&self) -> Option<Pid> {
         self.lineage.as_ref().map(Lineage::parent)

@@ -9,9 +9,10 @@ use crate::gen_server::{Cx, GenServer, InitError, Name, StartError};
 use crate::process::exit_reason::ExitReason;
 use crate::registry::handle::Registry;
 use crate::registry::key::Key;
+use crate::registry::listeners::{self, Listener, Listeners, RegistryEvent};
 use crate::registry::tables::{Meta, Tables};
 use crate::supervisor::{Child, ChildSpec, Supervised};
-use crate::{Ref, RegisterError};
+use crate::{InfoFor, Ref, RegisterError};
 
 /// A name: part of the program, or made at run time.
 #[derive(Clone)]
@@ -28,7 +29,7 @@ impl Text {
         }
     }
 
-    fn arc(&self) -> Arc<str> {
+    pub(crate) fn arc(&self) -> Arc<str> {
         match self {
             Text::Static(text) => Arc::from(*text),
             Text::Made(text) => text.clone(),
@@ -76,7 +77,8 @@ impl<K, V> Clone for RegistryBuilder<K, V> {
 
 impl<K, V> RegistryBuilder<K, V> {
     pub(crate) fn new(name: Text, unique: bool) -> Self {
-        RegistryBuilder { tables: Arc::new(Tables::new(name, unique, 1)), meta: Meta::new() }
+        let listeners = Listeners::new(name.arc());
+        RegistryBuilder { tables: Arc::new(Tables::new(name, unique, 1, listeners)), meta: Meta::new() }
     }
 
     /// Divides the tables into `n` parts with a lock each, by the keys' hashes: default 1. Worth it when several threads register or
@@ -84,7 +86,17 @@ impl<K, V> RegistryBuilder<K, V> {
     ///
     /// Makes another registry out of this one: handles are to be taken afterwards.
     pub fn partitions(mut self, n: usize) -> Self {
-        self.tables = Arc::new(Tables::new(self.tables.name().clone(), self.tables.is_unique(), n));
+        let listeners = self.tables.listeners().clone();
+        self.tables =
+            Arc::new(Tables::new(self.tables.name().clone(), self.tables.is_unique(), n, listeners));
+        self
+    }
+
+    fn listened(mut self, listener: Arc<dyn Listener<K, V>>) -> Self {
+        let mut listeners = self.tables.listeners().clone();
+        listeners.add(listener);
+        let (name, n) = (self.tables.name().clone(), self.tables.partitions());
+        self.tables = Arc::new(Tables::new(name, self.tables.is_unique(), n, listeners));
         self
     }
 
@@ -148,6 +160,80 @@ impl<K: Key, V: Clone + Send + Sync + 'static> RegistryBuilder<K, V> {
         let start = if link { RegistryServer::start_link(self) } else { RegistryServer::start(self) };
         let start = start.name(name);
         async move { start.await.map(|_: Ref<RegistryServer<K, V>>| handle) }
+    }
+
+    /// Adds a server that is told of every registration: it is sent a [`RegistryEvent`] when a process has registered itself, or a server
+    /// was started under a key, and when a process has taken an entry of its own out. Of entries that go because their process ended nothing is
+    /// sent, as in Elixir: a listener monitors the processes that it wants to follow.
+    ///
+    /// The one who registers sends the message, after the entry is in: what one process does arrives in its order. While nobody has the
+    /// name, events are lost, and nobody minds.
+    ///
+    /// Makes another registry out of this one: handles are to be taken afterwards.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{Cx, GenServer, HandleCall, HandleInfo, InitError, Mailbox, Name, Registry, RegistryEvent, process};
+    ///
+    /// /// Knows how many seats were ever taken.
+    /// struct Audit(u32);
+    /// # impl GenServer for Audit { type Args = (); async fn init(_: (), _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Audit(0)) } }
+    /// # struct Taken;
+    /// # impl HandleCall<Taken> for Audit { type Reply = u32; async fn handle_call(&mut self, _: Taken, _: &mut Cx<Self>) -> u32 { self.0 } }
+    /// impl HandleInfo<RegistryEvent<u32>> for Audit {
+    ///     async fn handle_info(&mut self, event: RegistryEvent<u32>, _: &mut Cx<Self>) {
+    ///         if let RegistryEvent::Register { .. } = event {
+    ///             self.0 += 1;
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// const AUDIT: Name<Audit> = Name::new("audit");
+    /// let seats = Registry::<u32>::unique("seats").listener(&AUDIT).start().await?;
+    /// let audit = Audit::start(()).name(&AUDIT).await?;
+    /// let guest = process::spawn(async move |_: Mailbox<()>| seats.register(7, ()).unwrap());
+    /// guest.wait().await;
+    /// assert_eq!(audit.call(Taken).await?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await.unwrap();
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
+    pub fn listener<S, Kind>(self, server: impl Into<Name<S>>) -> Self
+    where
+        S: GenServer,
+        Kind: 'static,
+        RegistryEvent<K, V>: InfoFor<S, Kind>,
+    {
+        self.listened(Arc::new(listeners::Server::<S, Kind>::new(server.into())))
+    }
+
+    /// [`listener`](Self::listener) for a free-form process with this local name, or a server that lists [`RegistryEvent`] in
+    /// [`accepts`](GenServer::accepts): the message comes untyped.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{Mailbox, Registry, RegistryEvent, process};
+    /// let seats = Registry::<u32>::unique("seats").listener_process("log").start().await?;
+    /// let log = process::spawn(async move |mut mailbox: Mailbox<RegistryEvent<u32>>| {
+    ///     process::register("log", mailbox.pid()).unwrap();
+    ///     let me = mailbox.pid();
+    ///     seats.register(7, ()).unwrap();
+    ///     let event = mailbox.receive().await;
+    ///     assert!(matches!(event, RegistryEvent::Register { key: 7, pid, .. } if pid == me));
+    /// });
+    /// assert!(log.wait().await.is_normal());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await.unwrap();
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
+    pub fn listener_process(self, name: impl Into<Arc<str>>) -> Self {
+        self.listened(Arc::new(listeners::Process(name.into())))
     }
 
     fn server_name(&self) -> Name<RegistryServer<K, V>> {

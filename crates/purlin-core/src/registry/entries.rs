@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use crate::process::cell::ProcRef;
 use crate::process::pid::Pid;
 
 /// One registration.
+#[derive(Clone)]
 pub(crate) struct Entry<V> {
     /// Unique in its registry and growing: the order of registration.
     pub(crate) id: u64,
@@ -25,34 +27,28 @@ impl<V> Entry<V> {
 /// The entries of one key, in the order of registration. By far the most keys have one.
 pub(crate) enum Bucket<V> {
     One(Entry<V>),
-    /// By id: one of 100,000 subscribers leaves as quickly as one of three.
-    Many(BTreeMap<u64, Entry<V>>),
+    /// By id: one of 100,000 subscribers leaves as quickly as one of three. Who goes through a long list shares it ([`Bucket::share`]), and
+    /// needs no lock then; a change meanwhile is made to a copy, so there is one copy per such reader at most.
+    Many(Arc<BTreeMap<u64, Entry<V>>>),
+}
+
+/// The entries of a key as they were at one moment.
+pub(crate) enum Shared<V> {
+    One(Entry<V>),
+    Many(Arc<BTreeMap<u64, Entry<V>>>),
+}
+
+impl<V> Shared<V> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry<V>> {
+        let (one, many) = match self {
+            Shared::One(entry) => (Some(entry), None),
+            Shared::Many(entries) => (None, Some(entries.values())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
 }
 
 impl<V> Bucket<V> {
-    pub(crate) fn add(&mut self, entry: Entry<V>) {
-        if let Bucket::One(_) = self
-            && let Bucket::One(first) = std::mem::replace(self, Bucket::Many(BTreeMap::new()))
-        {
-            self.add(first);
-        }
-        if let Bucket::Many(entries) = self {
-            entries.insert(entry.id, entry);
-        }
-    }
-
-    /// Takes an entry out. An emptied bucket is to be removed.
-    pub(crate) fn remove(&mut self, id: u64) -> Option<Entry<V>> {
-        match self {
-            Bucket::One(entry) if entry.id != id => None,
-            Bucket::One(_) => match std::mem::replace(self, Bucket::Many(BTreeMap::new())) {
-                Bucket::One(entry) => Some(entry),
-                Bucket::Many(_) => None,
-            },
-            Bucket::Many(entries) => entries.remove(&id),
-        }
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, Bucket::Many(entries) if entries.is_empty())
     }
@@ -61,13 +57,6 @@ impl<V> Bucket<V> {
         match self {
             Bucket::One(entry) => (entry.id == id).then_some(entry),
             Bucket::Many(entries) => entries.get(&id),
-        }
-    }
-
-    pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut Entry<V>> {
-        match self {
-            Bucket::One(entry) => (entry.id == id).then_some(entry),
-            Bucket::Many(entries) => entries.get_mut(&id),
         }
     }
 
@@ -85,6 +74,58 @@ impl<V> Bucket<V> {
         match self {
             Bucket::One(entry) => Some(entry).filter(|e| e.is_live()),
             Bucket::Many(entries) => entries.values().find(|e| e.is_live()),
+        }
+    }
+}
+
+/// Changing: [`unshare`](Bucket::unshare) first, under the same lock.
+impl<V: Clone> Bucket<V> {
+    /// Copies the entries if somebody shares them. What is returned, the last reference perhaps by now, is to be dropped outside the lock.
+    #[must_use]
+    pub(crate) fn unshare(&mut self) -> Option<Shared<V>> {
+        let Bucket::Many(entries) = self else { return None };
+        if Arc::get_mut(entries).is_some() {
+            return None;
+        }
+        let copy = Arc::new(BTreeMap::clone(entries));
+        Some(Shared::Many(std::mem::replace(entries, copy)))
+    }
+
+    pub(crate) fn share(&self) -> Shared<V> {
+        match self {
+            Bucket::One(entry) => Shared::One(entry.clone()),
+            Bucket::Many(entries) => Shared::Many(entries.clone()),
+        }
+    }
+
+    pub(crate) fn add(&mut self, entry: Entry<V>) {
+        if let Bucket::One(_) = self
+            && let Bucket::One(first) = std::mem::replace(self, Bucket::Many(Arc::default()))
+        {
+            self.add(first);
+        }
+        if let Bucket::Many(entries) = self {
+            let entries = Arc::make_mut(entries);
+            entries.insert(entry.id, entry);
+        }
+    }
+
+    /// Takes an entry out. An emptied bucket is to be removed.
+    pub(crate) fn remove(&mut self, id: u64) -> Option<Entry<V>> {
+        match self {
+            Bucket::One(entry) if entry.id != id => None,
+            Bucket::One(_) => match std::mem::replace(self, Bucket::Many(Arc::default())) {
+                Bucket::One(entry) => Some(entry),
+                Bucket::Many(_) => None,
+            },
+            Bucket::Many(entries) => Arc::make_mut(entries).remove(&id),
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut Entry<V>> {
+        match self {
+            Bucket::One(entry) => (entry.id == id).then_some(entry),
+            Bucket::Many(entries) => Arc::make_mut(entries).get_mut(&id),
         }
     }
 }

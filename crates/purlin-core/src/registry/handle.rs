@@ -134,8 +134,12 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Registry<K, V> {
     pub fn register(&self, key: K, value: V) -> Result<(), RegistryError> {
         self.own(|tables, me| {
             let told = key.clone();
+            let heard = (!tables.listeners().is_empty()).then(|| value.clone());
             tables.register(me, key, value)?;
             tables.tell(&me.node, me.pid(), &told, None);
+            if let Some(value) = heard {
+                tables.listeners().registered(me.pid(), &told, &value);
+            }
             Ok(())
         })
     }
@@ -168,6 +172,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Registry<K, V> {
         self.own(|tables, me| {
             for (key, _) in tables.unregister(me, key) {
                 tables.tell(&me.node, me.pid(), &key, Some("unregister"));
+                tables.listeners().unregistered(me.pid(), &key);
             }
             Ok(())
         })

@@ -105,6 +105,7 @@
 //! | [`lookup`](Registry::lookup)`(&key)` | anybody | all entries, the oldest first |
 //! | [`whereis`](Registry::whereis), [`get`](Registry::get)`(&key)` | anybody | the pid, or the typed handle, of the oldest entry |
 //! | [`dispatch`](Registry::dispatch)`(&key, f)` | anybody | `f` runs in the caller; not at all without entries |
+//! | [`dispatch_parallel`](Registry::dispatch_parallel)`(&key, f)` | anybody | `f` runs in one process per partition, with a part of the entries each |
 //! | [`match_values`](Registry::match_values), [`count_match`](Registry::count_match)`(&key, f)` | anybody | the entries whose values `f` wants; how many |
 //! | [`select`](Registry::select)`(f)` | anybody | what `f` picks from all entries |
 //! | [`count_select`](Registry::count_select)`(f)` | anybody | how many of all entries `f` wants |
@@ -139,6 +140,11 @@
 //! | `Registry.count_select(R, [{{:_, :_, :admin}, [], [true]}])` | `r.count_select(\|_, _, v\| *v == Admin)` |
 //!
 //! The closures run in the caller, on copies of the entries, and may do what they like: use the registry, and panic.
+//!
+//! # Listeners
+//! A process that wants to know who comes and goes is a listener: [`RegistryBuilder::listener`] names a server that gets a
+//! [`RegistryEvent`] for each registration, and for each entry that its process takes out. Ends of processes are not reported this way: a listener
+//! monitors whom it follows. Metrics need no process: see the telemetry events `REGISTRY_REGISTER` and `REGISTRY_UNREGISTER`.
 //!
 //! # Locks
 //! [`lock`](Registry::lock) runs a piece of code while nobody else runs one under the same key: whoever comes meanwhile waits, in the order of
@@ -275,26 +281,31 @@
 //! # Differences from Elixir
 //! * Keys and values have types. A unique `lookup` returns at most one entry, of the same shape as a duplicate one.
 //! * Duplicate registries are always partitioned by key (Elixir's `{:duplicate, :key}`), so `dispatch` calls its function once.
+//!   [`dispatch_parallel`](Registry::dispatch_parallel) divides the entries of the key evenly.
 //! * A partition is a lock, not a process, and `register` returns nothing but success.
 //! * The bond to the registry does not show among a process's links, `unlink` does not loosen it, and a process with many keys gets one
 //!   signal. It does not wake the registry's process when a process ends.
 //! * A `send` to a name that nobody has is lost instead of raising.
 //! * The entries of a key come in the order of registration.
+//! * A listener that is a server must handle the events, or the program does not compile. One that is not running is nobody's business:
+//!   in Elixir `register` raises then, and the entry stays all the same.
 //! * Patterns are closures. `match` is a keyword, so it is [`match_values`](Registry::match_values).
 //! * A lock's key is of the type of the registry's keys. Who waits for too long gets an error instead of an exit, and its place in the queue
 //!   is given up; who would wait for itself is told at once. Only the wait is limited, as in Elixir.
 //! * A kill frees a lock when the code under it has been dropped, not before: at its next await.
 
-mod builder;
-mod entries;
+pub(crate) mod builder;
+pub(crate) mod entries;
 mod error;
 mod handle;
 mod key;
+mod listeners;
 mod lock;
 mod locks;
-mod owner;
+pub(crate) mod owner;
+mod parallel;
 mod patterns;
-mod tables;
+pub(crate) mod tables;
 mod via;
 
 pub use builder::{RegistryBuilder, RegistryName, RegistryServer};
@@ -302,4 +313,5 @@ pub use entries::{Entries, IntoIter};
 pub use error::{LockError, RegistryError};
 pub use handle::Registry;
 pub use key::{AsKey, Key};
+pub use listeners::RegistryEvent;
 pub use lock::LockFuture;

@@ -155,6 +155,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Registry<K, V> {
             let ids: Vec<_> = own.into_iter().map(|(id, _)| id).collect();
             for (key, _) in tables.unregister_some(me, key, &ids) {
                 tables.tell(&me.node, me.pid(), &key, Some("unregister"));
+                tables.listeners().unregistered(me.pid(), &key);
             }
             Ok(())
         })

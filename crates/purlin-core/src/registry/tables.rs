@@ -34,9 +34,10 @@ use crate::process::pid::Pid;
 use crate::process::signal::{self, Signal};
 use crate::process::small_map::MixMap;
 use crate::registry::builder::Text;
-use crate::registry::entries::{Bucket, Entries, Entry};
+use crate::registry::entries::{Bucket, Entries, Entry, Shared};
 use crate::registry::error::RegistryError;
 use crate::registry::key::{AsKey, Key};
+use crate::registry::listeners::Listeners;
 use crate::registry::locks::{self, Lines};
 use crate::registry::owner::Owner;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
@@ -56,6 +57,7 @@ pub(crate) struct Tables<K, V> {
     next_id: AtomicU64,
     server: Mutex<Option<ProcRef>>,
     meta: RwLock<Meta>,
+    listeners: Listeners<K, V>,
     name: Text,
 }
 
@@ -84,7 +86,12 @@ impl<K, V> Partition<K, V> {
 }
 
 impl<K, V> Tables<K, V> {
-    pub(crate) fn new(name: Text, unique: bool, partitions: usize) -> Tables<K, V> {
+    pub(crate) fn new(
+        name: Text,
+        unique: bool,
+        partitions: usize,
+        listeners: Listeners<K, V>,
+    ) -> Tables<K, V> {
         let shelf = || Partition(RwLock::new(Shelf { buckets: None, entries: 0 }));
         Tables {
             open: AtomicBool::new(false),
@@ -97,6 +104,7 @@ impl<K, V> Tables<K, V> {
             next_id: AtomicU64::new(1),
             server: Mutex::new(None),
             meta: RwLock::default(),
+            listeners,
             name,
         }
     }
@@ -111,6 +119,11 @@ impl<K, V> Tables<K, V> {
 
     pub(crate) fn partitions(&self) -> usize {
         self.partitions.len()
+    }
+
+    #[inline]
+    pub(crate) fn listeners(&self) -> &Listeners<K, V> {
+        &self.listeners
     }
 
     #[inline]
@@ -257,6 +270,14 @@ impl<K: Key, V> Tables<K, V> {
         })
     }
 
+    /// The entries of a key as they are now, to go through without a lock.
+    pub(crate) fn share(&self, key: &(impl AsKey<K> + ?Sized)) -> Option<Shared<V>>
+    where
+        V: Clone,
+    {
+        self.look(key, Bucket::share)
+    }
+
     /// The id and the value of a process's entry in a unique registry.
     pub(crate) fn own(&self, proc: &Proc, key: &(impl AsKey<K> + ?Sized)) -> Option<(u64, V)>
     where
@@ -268,7 +289,7 @@ impl<K: Key, V> Tables<K, V> {
 }
 
 /// Changing.
-impl<K: Key, V: Send + Sync + 'static> Tables<K, V> {
+impl<K: Key, V: Clone + Send + Sync + 'static> Tables<K, V> {
     /// Registers `proc`, which is the calling process, or one that has not run yet.
     pub(crate) fn register(self: &Arc<Self>, proc: &Proc, key: K, value: V) -> Result<(), RegistryError> {
         if !self.is_open() {
@@ -278,6 +299,7 @@ impl<K: Key, V: Send + Sync + 'static> Tables<K, V> {
             return Err(RegistryError::NoProcess);
         }
         let listed = key.clone();
+        let mut unshared = None;
         let replaced = {
             let mut shelf = self.partition(&key).write();
             if !self.is_open() {
@@ -302,6 +324,7 @@ impl<K: Key, V: Send + Sync + 'static> Tables<K, V> {
                     None => replaced = Some(std::mem::replace(bucket, Bucket::One(entry))),
                 },
                 Some(bucket) => {
+                    unshared = bucket.unshare();
                     bucket.add(entry);
                     *entries += 1;
                 },
@@ -313,7 +336,7 @@ impl<K: Key, V: Send + Sync + 'static> Tables<K, V> {
             self.note(proc, listed, id);
             replaced
         };
-        drop(replaced);
+        drop((replaced, unshared));
         Ok(())
     }
 
@@ -368,10 +391,12 @@ impl<K: Key, V: Send + Sync + 'static> Tables<K, V> {
     fn take_out(&self, gone: &[(K, u64)]) -> Vec<Entry<V>> {
         let mut taken = Vec::with_capacity(gone.len());
         let mut keys = Vec::new();
+        let mut unshared = Vec::new();
         for (key, id) in gone {
             let mut shelf = self.partition(key).write();
             let Shelf { buckets: Some(buckets), entries } = &mut *shelf else { continue };
             let Some(bucket) = key.find_mut(buckets) else { continue };
+            unshared.extend(bucket.unshare());
             if let Some(entry) = bucket.remove(*id) {
                 taken.push(entry);
                 *entries -= 1;
@@ -380,16 +405,18 @@ impl<K: Key, V: Send + Sync + 'static> Tables<K, V> {
                 }
             }
         }
-        drop(keys);
+        drop((keys, unshared));
         taken
     }
 
     /// Replaces the value of the entry `id`; the value before, or the new one back if the entry is gone.
     pub(crate) fn replace(&self, key: &(impl AsKey<K> + ?Sized), id: u64, value: V) -> Result<V, V> {
+        // Declared before the lock, so dropped after it.
+        let _unshared;
         let mut shelf = self.partition(key).write();
-        let entry =
-            shelf.buckets.as_mut().and_then(|b| key.find_mut(b)).and_then(|bucket| bucket.get_mut(id));
-        match entry {
+        let Some(bucket) = shelf.buckets.as_mut().and_then(|b| key.find_mut(b)) else { return Err(value) };
+        _unshared = bucket.unshare();
+        match bucket.get_mut(id) {
             Some(entry) => Ok(std::mem::replace(&mut entry.value, value)),
             None => Err(value),
         }
@@ -470,7 +497,7 @@ impl<K: Key, V: Send + Sync + 'static> Tables<K, V> {
     }
 }
 
-impl<K: Key, V: Send + Sync + 'static> Owned for Tables<K, V> {
+impl<K: Key, V: Clone + Send + Sync + 'static> Owned for Tables<K, V> {
     fn release(&self, owner: Pid) {
         if let Err(reason) = panic::catch(|| self.leave(owner)) {
             tracing::error!(registry = %self.name, %reason, "a key or value panicked when its process ended");
@@ -481,7 +508,7 @@ impl<K: Key, V: Send + Sync + 'static> Owned for Tables<K, V> {
 /// The registry's process holds this: its end closes the tables.
 struct Life<K, V>(Arc<Tables<K, V>>);
 
-impl<K: Key, V: Send + Sync + 'static> Owned for Life<K, V> {
+impl<K: Key, V: Clone + Send + Sync + 'static> Owned for Life<K, V> {
     fn release(&self, _: Pid) {
         self.0.close();
     }

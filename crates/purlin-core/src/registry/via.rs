@@ -42,6 +42,9 @@ where
             Ok(()) => {
                 let _ = self.registry.on(|tables| {
                     tables.tell(&proc.node, proc.pid(), &self.key, None);
+                    if !tables.listeners().is_empty() {
+                        tables.listeners().registered(proc.pid(), &self.key, &(self.value)());
+                    }
                     Ok(())
                 });
                 Ok(())

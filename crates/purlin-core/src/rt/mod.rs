@@ -10,6 +10,7 @@
 //!
 //! Timers live in one hierarchical wheel per node (`crate::timer`) with a millisecond tick, driven by one tokio task.
 
+pub(crate) mod blocking;
 pub(crate) mod idle;
 pub(crate) mod injector;
 pub(crate) mod random;
@@ -21,7 +22,8 @@ pub(crate) mod watchdog;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::process::cell::Proc;
+use crate::process::cell::{BLOCKING, Proc, SIMULATED};
+use crate::rt::blocking::Blocking;
 use crate::rt::random::Random;
 use crate::rt::sched::Sched;
 use crate::timer::Timers;
@@ -74,6 +76,7 @@ impl Clock {
 /// Everything a node needs from the world outside.
 pub(crate) struct Rt {
     pub(crate) sched: Sched,
+    pub(crate) blocking: Blocking,
     pub(crate) clock: Clock,
     pub(crate) timers: Timers,
     pub(crate) random: Random,
@@ -83,7 +86,16 @@ pub(crate) struct Rt {
 impl Rt {
     #[inline]
     pub(crate) fn schedule(&self, proc: &Proc) {
+        if proc.has(SIMULATED | BLOCKING) {
+            return self.schedule_elsewhere(proc);
+        }
         self.sched.schedule(proc);
+    }
+
+    /// Not to an executor of real threads.
+    #[cold]
+    fn schedule_elsewhere(&self, proc: &Proc) {
+        if proc.has(BLOCKING) { self.blocking.schedule(proc) } else { self.sched.schedule_in_world(proc) }
     }
 
     /// The running activation tells others of its process's end; see [`Sched::telling`].

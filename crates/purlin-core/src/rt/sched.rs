@@ -136,10 +136,7 @@ impl Sched {
     /// Puts a process, whose SCHED bit the caller has just set, into a run queue.
     #[inline]
     pub(crate) fn schedule(&self, proc: &Proc) {
-        if let Some(world) = &self.world {
-            world.schedule(proc);
-            return self.look_after();
-        }
+        debug_assert!(self.world.is_none(), "a process of a simulated node says so");
         if let Some(worker) = self.here() {
             // SAFETY: `here` returned the executor of this very thread: we are the ring's only producer.
             if unsafe { worker.ring.push(proc.ptr().cast()) }.is_ok() {
@@ -153,6 +150,14 @@ impl Sched {
         self.inject(proc.ptr());
     }
 
+    /// [`schedule`](Self::schedule) on a simulated node.
+    pub(crate) fn schedule_in_world(&self, proc: &Proc) {
+        if let Some(world) = &self.world {
+            world.schedule(proc);
+            self.look_after();
+        }
+    }
+
     /// A process that ends tells its supervisor, which restarts it in a microsecond or two, and its last caller. Another thread would wake
     /// up later than that for the second of them, and its wake-up costs this one a system call.
     pub(crate) fn telling(&self, on: bool) {
@@ -162,7 +167,7 @@ impl Sched {
     }
 
     #[cold]
-    fn inject(&self, proc: NonNull<Proc>) {
+    pub(crate) fn inject(&self, proc: NonNull<Proc>) {
         self.injector.push(proc);
         self.wake_one();
         self.look_after();

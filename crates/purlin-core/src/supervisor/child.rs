@@ -19,7 +19,7 @@ use crate::call::error::short;
 use crate::gen_server::Start;
 use crate::mailbox::bound::MailboxBound;
 use crate::node::{Node, current};
-use crate::process::cell::ProcRef;
+use crate::process::cell::{BLOCKING, ProcRef};
 use crate::process::raw;
 use crate::process::spawn::Options as SpawnOptions;
 use crate::sync::Mutex;
@@ -148,7 +148,7 @@ impl<S: GenServer> Child<S> {
             shutdown: None,
             significant: false,
             child_type: if S::SUPERVISOR { ChildType::Supervisor } else { ChildType::Worker },
-            module: short(std::any::type_name::<S>()),
+            module: short(S::__type_name()),
             name: None,
         }
     }
@@ -200,6 +200,12 @@ impl<S: GenServer> Child<S> {
     /// Bounds the server's mailbox.
     pub fn mailbox(mut self, bound: MailboxBound) -> Self {
         self.options().mailbox = Some(bound);
+        self
+    }
+
+    /// The server's handlers may block their thread; see [`Start::blocking`](crate::Start::blocking).
+    pub fn blocking(mut self) -> Self {
+        self.options().blocking = true;
         self
     }
 
@@ -278,7 +284,39 @@ impl ChildSpec {
         F: Fn(Mailbox<M>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let start = RawStart { body: Arc::new(body), types: PhantomData };
+        let start = RawStart { body: Arc::new(body), blocking: false, types: PhantomData };
+        ChildSpec { fields: SpecFields::new(id, "process"), start: Arc::new(start) }
+    }
+
+    /// [`process`](Self::process) for a body that may block its thread; see [`process::spawn_blocking`](crate::process::spawn_blocking).
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let node = purlin_core::Node::builder().start();
+    /// # node.scope(async {
+    /// use purlin_core::{ChildSpec, Mailbox, Supervised, Supervisor};
+    /// # use purlin_core::{Cx, GenServer, InitError};
+    /// # struct Disk;
+    /// # impl GenServer for Disk { type Args = (); async fn init(_: (), _: &mut Cx<Self>) -> Result<Self, InitError> { Ok(Disk) } }
+    /// let watcher = ChildSpec::blocking_process("watcher", |mut mailbox: Mailbox<()>| async move {
+    ///     while !mailbox.should_exit() {
+    ///         std::thread::yield_now();                                  // waits for the disk
+    ///     }
+    /// });
+    /// let root = Supervisor::one_for_one().child(watcher).child(Disk::child_spec(()).blocking()).start_link().await?;
+    /// root.stop().await?;                                                // both have ended
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await.unwrap();
+    /// # node.shutdown().await;
+    /// # });
+    /// ```
+    pub fn blocking_process<M, F, Fut>(id: impl Into<ChildId>, body: F) -> ChildSpec
+    where
+        M: Send + 'static,
+        F: Fn(Mailbox<M>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let start = RawStart { body: Arc::new(body), blocking: true, types: PhantomData };
         ChildSpec { fields: SpecFields::new(id, "process"), start: Arc::new(start) }
     }
 
@@ -334,6 +372,10 @@ impl ChildSpec {
         self
     }
 
+    pub(crate) fn from_parts((fields, start): Described) -> ChildSpec {
+        ChildSpec { fields, start }
+    }
+
     pub(crate) fn into_parts(self) -> Described {
         (self.fields, self.start)
     }
@@ -379,11 +421,12 @@ struct Options<S: GenServer> {
     name: Option<Name<S>>,
     mailbox: Option<MailboxBound>,
     timeout: Option<Duration>,
+    blocking: bool,
 }
 
 impl<S: GenServer> Default for Options<S> {
     fn default() -> Self {
-        Options { name: None, mailbox: None, timeout: None }
+        Options { name: None, mailbox: None, timeout: None, blocking: false }
     }
 }
 
@@ -413,6 +456,9 @@ where
             if let Some(limit) = options.timeout {
                 start = start.timeout(limit);
             }
+            if options.blocking {
+                start = start.blocking();
+            }
         }
         start.erased()
     }
@@ -420,6 +466,7 @@ where
 
 struct RawStart<M, F> {
     body: Arc<F>,
+    blocking: bool,
     types: PhantomData<fn(M)>,
 }
 
@@ -431,9 +478,10 @@ where
 {
     fn start(&self) -> Starting {
         let body = self.body.clone();
+        let flags = if self.blocking { BLOCKING } else { 0 };
         Box::pin(async move {
             let node = Node::try_current().ok_or(StartError::NoNode)?;
-            let options = SpawnOptions { link: true, ..SpawnOptions::default() };
+            let options = SpawnOptions { link: true, flags, ..SpawnOptions::default() };
             match raw::spawn(&node, options, move |mailbox: Mailbox<M>| async move { body(mailbox).await }) {
                 Ok(spawned) => Ok(spawned.proc),
                 Err(_) => unreachable!("a process without a name cannot clash with one"),

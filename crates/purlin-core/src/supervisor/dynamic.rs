@@ -49,7 +49,7 @@
 //!
 //! # When not to use
 //! For children known when the program is written, with an order between them: that is a [`Supervisor`](super::Supervisor). For work
-//! without identity that nobody talks to, a task.
+//! without identity that nobody talks to, a [task](crate::task).
 //!
 //! # Cost
 //! Starting a child is one call, in place if the supervisor is idle, and so is the child's `init`. A restart costs the same whatever the
@@ -381,13 +381,13 @@ impl<X: Extra> HandleInfo<AskChildren> for DynamicSupervisor<X> {
 }
 
 /// The requests, sent by the methods of [`DynamicSupervisorRef`](super::DynamicSupervisorRef).
-pub(super) struct StartRequest {
-    pub(super) fields: SpecFields,
-    pub(super) start: Arc<dyn StartChild>,
+pub(crate) struct StartRequest {
+    pub(crate) fields: SpecFields,
+    pub(crate) start: Arc<dyn StartChild>,
 }
 pub(super) struct StartWithRequest<X>(pub(super) Box<dyn FnOnce(&X) -> StartRequest + Send>);
-pub(super) struct TerminateRequest(pub(super) Pid);
-pub(super) struct WhichChildren;
+pub(crate) struct TerminateRequest(pub(crate) Pid);
+pub(crate) struct WhichChildren;
 pub(super) struct CountChildren;
 pub(super) struct Update(pub(super) DynamicFlags);
 

@@ -96,7 +96,8 @@
 //! # Which kind?
 //! Children known when the program is written: [`Supervisor`], inline or as a module ([`Supervise`]). Children that come and go, or very
 //! many: [`DynamicSupervisor`], see [`dynamic`]; one for each key, started when it is first wanted:
-//! [find or start](crate::registry#find-or-start). A supervisor whose work is done when some child is done: `auto_shutdown`.
+//! [find or start](crate::registry#find-or-start). One server split into several by a key: [`PartitionSupervisor`], see [`partition`].
+//! A supervisor whose work is done when some child is done: `auto_shutdown`.
 //!
 //! # When not to use
 //! For errors that one expects: those are values. A restart helps against what one did not think of; a supervisor that restarts a child
@@ -130,6 +131,9 @@ pub(crate) mod error;
 pub(crate) mod flags;
 pub(crate) mod handle;
 pub(crate) mod intensity;
+pub mod partition;
+pub(crate) mod partition_route;
+pub(crate) mod partition_spec;
 pub(crate) mod query;
 pub(crate) mod report;
 pub(crate) mod server;
@@ -148,6 +152,7 @@ pub use error::{
 };
 pub use flags::{AutoShutdown, DynamicFlags, Flags, FlagsError, Strategy};
 pub use handle::SupervisorRef;
+pub use partition::{PartitionError, PartitionSupervisor, PartitionSupervisorSpec, ResizeError};
 pub use query::{is_supervisor, which_children};
 pub use server::Supervisor;
 pub use spec::{ChildId, ChildType, Restart, Shutdown, SpecError, SpecFields, check_childspecs};

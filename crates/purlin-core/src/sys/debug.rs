@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::call::error::short;
 use crate::process::cell::Proc;
+use crate::sys::install::{self, Installed};
 
 /// How many events a log keeps unless told otherwise.
 pub(crate) const LOG_DEFAULT: usize = 10;
@@ -41,6 +42,8 @@ pub(crate) struct Debug {
     pub(crate) trace: bool,
     pub(crate) log: Option<Log>,
     pub(crate) statistics: Option<Counting>,
+    /// In the order in which they were installed.
+    pub(crate) functions: Vec<Installed>,
 }
 
 pub(crate) struct Log {
@@ -56,7 +59,7 @@ pub(crate) struct Counting {
 
 impl Debug {
     pub(crate) fn is_off(&self) -> bool {
-        !self.trace && self.log.is_none() && self.statistics.is_none()
+        !self.trace && self.log.is_none() && self.statistics.is_none() && self.functions.is_empty()
     }
 
     /// Takes note of an event, the oldest one leaving a full log.
@@ -78,14 +81,19 @@ impl Debug {
 pub(crate) fn message_in(proc: &Proc, message: &'static str) {
     let message = short(message);
     let event = SysEvent::In { message, at: proc.node.now() };
+    let functions;
     let trace = {
         let mut extra = proc.extra.lock();
         let Some(debug) = extra.as_mut().and_then(|e| e.debug.as_mut()) else { return };
-        debug.record(event);
+        debug.record(event.clone());
+        functions = std::mem::take(&mut debug.functions);
         debug.trace
     };
     if trace {
         tracing::info!(target: "purlin::trace", pid = %proc.pid(), server = (proc.table.type_name)(), message, "got");
+    }
+    if !functions.is_empty() {
+        install::run(proc, &event, functions);
     }
 }
 

@@ -30,12 +30,16 @@
 //! ```
 //!
 //! # Cost
-//! A process that is suspended, traced, logged or counted takes its calls through the mailbox; switched off again, it costs nothing.
+//! A process that is suspended, traced, logged, counted or has functions installed takes its calls through the mailbox; switched off again, it costs nothing.
 //!
 //! # Differences from Erlang
-//! State is typed: `get_state` takes a typed handle and clones. Messages out are not seen: a send is a push by the sender's own code.
+//! State is typed: `get_state` takes a typed handle and clones. Messages out are not seen: a send is a push by the sender's own code. An
+//! [installed](install) function keeps its state in what it captures, and a second one of the same id is refused, where OTP ignores it.
+//! [`change_code`] carries a state over to another version; code is not loaded.
 
+mod code_change;
 pub(crate) mod debug;
+mod install;
 pub(crate) mod request;
 
 use std::any::Any;
@@ -44,7 +48,9 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
+pub use code_change::{ChangeCodeError, HandleCodeChange, change_code};
 pub use debug::{Statistics, SysEvent};
+pub use install::{install, install_with_state, log_to_file, remove, stop_log_to_file};
 
 use crate::call::slot;
 use crate::node::current;
@@ -70,11 +76,19 @@ pub enum SysError {
     NoState,
     /// The function given panicked; the state is as it was.
     Panicked,
+    /// A function with this id is installed already.
+    IdTaken,
+    /// The file to log into cannot be made.
+    File(std::io::ErrorKind),
 }
 
 impl std::fmt::Display for SysError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            SysError::File(kind) => return write!(f, "the file cannot be made: {kind}"),
+            SysError::IdTaken => {
+                "a function with this id is installed already; remove it, or choose another id"
+            },
             SysError::NoProc => "no such process",
             SysError::Timeout => "the process did not get to the request within 5 s",
             SysError::NoState => "the process has no state of that type",
@@ -91,6 +105,8 @@ pub trait ServerHandle {
     type Server: 'static;
     #[doc(hidden)]
     fn found(&self) -> Option<Found>;
+    #[doc(hidden)]
+    fn __replace(old: &mut Self::Server, new: Self::Server);
 }
 
 #[doc(hidden)]
@@ -129,7 +145,7 @@ async fn ask_pid<R: Send + 'static>(
 
 /// The state, for the time of `f`. Called by the runner only.
 fn with_state<S: 'static, R>(proc: &Proc, f: impl FnOnce(&mut S) -> R) -> Option<R> {
-    // SAFETY: requests are served between two messages by the holder of RUN, and by nobody else.
+    // SAFETY: requests are served, and installed functions run, between two messages by the holder of RUN, and by nobody else.
     let mut state = unsafe { (proc.table.state)(proc) }?;
     // SAFETY: as above: the state is there, and nobody else looks.
     let state: &mut dyn Any = unsafe { state.as_mut() };
@@ -189,7 +205,8 @@ where
     let Found(proc) = server.found().ok_or(SysError::NoProc)?;
     ask(&proc, move |proc| {
         with_state(proc, |state: &mut H::Server| {
-            *state = f(state.clone());
+            let new = f(state.clone());
+            H::__replace(state, new);
             state.clone()
         })
     })
@@ -209,7 +226,7 @@ pub struct SysStatus {
     pub suspended: bool,
     /// Who spawned it.
     pub parent: Option<Pid>,
-    /// Is any of trace, log and statistics on?
+    /// Is any of trace, log, statistics and installed functions on?
     pub debugged: bool,
     /// The state, by [`format_status`](crate::GenServer::format_status).
     pub state: String,

@@ -55,7 +55,7 @@ pub const NODE_START: EventName = &["purlin", "node", "start"];
 /// | measurement | `uptime` | since the start |
 /// | measurement | `killed` | `u64`: processes that did not end in time and were killed |
 /// | metadata | `node` | text: the node's name |
-/// | metadata | `reason` | text: `"requested"` |
+/// | metadata | `reason` | text: `"requested"`, or why it stopped by itself (see [`Node::stop_reason`](crate::Node::stop_reason)) |
 pub const NODE_STOP: EventName = &["purlin", "node", "stop"];
 
 /// A process was spawned.
@@ -222,6 +222,29 @@ pub const REGISTRY_UNREGISTER: EventName = &["purlin", "registry", "unregister"]
 /// | metadata | `worker` | `u64`: index of the worker thread |
 pub const WATCHDOG_LONG_POLL: EventName = &["purlin", "watchdog", "long_poll"];
 
+/// An application runs: its tree is up, and its start phases are done.
+///
+/// | | key | value |
+/// |---|---|---|
+/// | measurement | `duration` | of the start |
+/// | metadata | `application` | text: its name |
+/// | metadata | `restart` | text: `"permanent"`, `"transient"` or `"temporary"` |
+/// | metadata | `pid` | its master |
+/// | metadata | (`top`) | the pid of the top process of its tree |
+pub const APPLICATION_START: EventName = &["purlin", "application", "start"];
+
+/// An application has ended, or did not start; no process of it is left, save one that blocks its thread.
+///
+/// | | key | value |
+/// |---|---|---|
+/// | metadata | `application` | text: its name |
+/// | metadata | `restart` | text: as above |
+/// | metadata | `pid` | its master |
+/// | metadata | `reason` | why |
+/// | metadata | `started` | `bool`: `false` if it did not start |
+/// | metadata | `requested` | `bool`: was it stopped on purpose? |
+pub const APPLICATION_STOP: EventName = &["purlin", "application", "stop"];
+
 /// Every event of this module.
 pub const ALL: &[EventName] = &[
     TELEMETRY_HANDLER_FAILURE,
@@ -243,4 +266,6 @@ pub const ALL: &[EventName] = &[
     REGISTRY_REGISTER,
     REGISTRY_UNREGISTER,
     WATCHDOG_LONG_POLL,
+    APPLICATION_START,
+    APPLICATION_STOP,
 ];

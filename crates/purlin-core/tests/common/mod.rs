@@ -6,6 +6,7 @@
 #![allow(dead_code, unreachable_pub, reason = "every test file uses its own part of the harness")]
 
 pub mod lab;
+pub mod machine;
 
 use std::any::Any;
 use std::fmt::Debug;

@@ -13,6 +13,7 @@ const OF_HANDLES: &[&str] = &[
     "is_alive",
     "pid",
     "send",
+    "send_request",
     "stop",
     "stop_with",
     "target",

@@ -9,6 +9,7 @@ use purlin_core::*;
 use super::Client;
 use crate::soak::actor::{Actor, give_way};
 use crate::soak::asking::{Expected, Patience};
+use crate::soak::deeds::Request;
 use crate::soak::deeds::*;
 use crate::soak::random::Random;
 use crate::soak::ticket::Ticket;

@@ -10,6 +10,7 @@ use super::Client;
 use super::calls::{Stay, mutter, say, stay};
 use crate::soak::actor::Actor;
 use crate::soak::asking::{Expected, Patience};
+use crate::soak::deeds::Request;
 use crate::soak::deeds::*;
 use crate::soak::life::Alarm;
 use crate::soak::ticket::Ticket;
