@@ -246,10 +246,10 @@ impl Place<'_> {
 
     fn value(&self, value: &Spanned<DeValue<'_>>, path: &str) -> Result<EnvValue, ConfigError> {
         Ok(match value.get_ref() {
-            DeValue::String(text) => EnvValue::String(text.to_string()),
+            DeValue::String(text) => EnvValue::Text(text.to_string()),
             DeValue::Boolean(value) => EnvValue::Bool(*value),
             // Civil times are the business of whoever reads them.
-            DeValue::Datetime(time) => EnvValue::String(time.to_string()),
+            DeValue::Datetime(time) => EnvValue::Text(time.to_string()),
             DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
                 Ok(number) => EnvValue::Integer(number),
                 Err(_) => {

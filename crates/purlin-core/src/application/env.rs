@@ -29,8 +29,9 @@ pub enum EnvValue {
     Integer(i64),
     /// A number with a fraction.
     Float(f64),
+    // Not `String`: with a second item of that name among its crates, the compiler writes `std::string::String` in the errors of every program.
     /// Text.
-    String(String),
+    Text(String),
     /// Values in order.
     List(Vec<EnvValue>),
     /// Values by key.
@@ -53,7 +54,7 @@ impl EnvValue {
             EnvValue::Bool(_) => "boolean",
             EnvValue::Integer(_) => "integer",
             EnvValue::Float(_) => "float",
-            EnvValue::String(_) => "string",
+            EnvValue::Text(_) => "string",
             EnvValue::List(_) => "list",
             EnvValue::Table(_) => "table",
         }
@@ -67,7 +68,7 @@ impl fmt::Display for EnvValue {
             EnvValue::Bool(value) => value.fmt(f),
             EnvValue::Integer(value) => value.fmt(f),
             EnvValue::Float(value) => write!(f, "{value:?}"),
-            EnvValue::String(value) => write!(f, "{value:?}"),
+            EnvValue::Text(value) => write!(f, "{value:?}"),
             EnvValue::List(values) => {
                 f.write_str("[")?;
                 for (index, value) in values.iter().enumerate() {
@@ -159,8 +160,8 @@ values! {
     u32 => Integer(value => value.into());
     f32 => Float(value => value.into());
     f64 => Float(value => value);
-    &str => String(value => value.to_owned());
-    String => String(value => value);
+    &str => Text(value => value.to_owned());
+    String => Text(value => value);
     EnvTable => Table(value => value);
 }
 
@@ -186,8 +187,8 @@ impl<K: Into<String>, T: Into<EnvValue>, const N: usize> From<[(K, T); N]> for E
 /// impl FromEnv for Level {
 ///     fn from_env(value: &EnvValue) -> Result<Level, String> {
 ///         match value {
-///             EnvValue::String(text) if text == "low" => Ok(Level::Low),
-///             EnvValue::String(text) if text == "high" => Ok(Level::High),
+///             EnvValue::Text(text) if text == "low" => Ok(Level::Low),
+///             EnvValue::Text(text) if text == "high" => Ok(Level::High),
 ///             other => Err(format!("\"low\" or \"high\" is wanted, and it is {other}")),
 ///         }
 ///     }
@@ -259,7 +260,7 @@ impl FromEnv for f32 {
 impl FromEnv for String {
     fn from_env(value: &EnvValue) -> Result<String, String> {
         match value {
-            EnvValue::String(text) => Ok(text.clone()),
+            EnvValue::Text(text) => Ok(text.clone()),
             _ => Err(wanted("text", value)),
         }
     }
@@ -274,7 +275,7 @@ impl FromEnv for EnvValue {
 impl FromEnv for Duration {
     fn from_env(value: &EnvValue) -> Result<Duration, String> {
         let refused = || wanted("a duration such as \"250ms\", \"5s\", \"2m\" or \"1h\"", value);
-        let EnvValue::String(text) = value else { return Err(refused()) };
+        let EnvValue::Text(text) = value else { return Err(refused()) };
         let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let number: u64 = text[..digits].parse().map_err(|_| refused())?;
         let seconds = match &text[digits..] {
