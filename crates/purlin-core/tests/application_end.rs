@@ -385,3 +385,29 @@ impl Application for Ending {
         Ok((top.pid(), Ending))
     }
 }
+
+/// An application whose state panics when it is dropped, which its own `stop` does before it has made a future.
+struct Fragile;
+
+impl Application for Fragile {
+    type Args = ();
+    async fn start(_: StartType, (): ()) -> Result<(Pid, Self), Crash> {
+        let top = process::spawn_link(async |mut mailbox: Mailbox<()>| mailbox.receive().await).pid();
+        Ok((top, Fragile))
+    }
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        planned("the state is fragile");
+    }
+}
+
+#[test]
+fn a_state_that_panics_when_it_is_dropped_does_not_make_a_wanted_stop_a_failure() {
+    everywhere(async |_| {
+        application::start(ApplicationSpec::new::<Fragile>("fragile", ()), Permanent).await.unwrap();
+        application::stop("fragile").await.unwrap();
+        assert!(!Node::current().is_stopping());
+    });
+}

@@ -480,3 +480,20 @@ fn a_broadcast_that_the_adapter_refuses_reaches_nobody() {
         assert!(me.is_empty());
     });
 }
+
+#[test]
+fn a_subscription_that_another_process_has_taken_out_and_registered_delivers_nothing() {
+    everywhere(async |mut me| {
+        PubSub::<News>::new("news").start_link().await.unwrap();
+        let listener = Listener::start(vec!["all"]).await.unwrap();
+        // What lies under a PubSub is a registry, which can be used like any other.
+        let entries = Registry::<Arc<str>, purlin_core::pubsub::Subscription<News, ()>>::named("news");
+        let (_, subscription) = entries.lookup("all").unwrap().into_iter().next().unwrap();
+        entries.register(Arc::from("mine"), subscription).unwrap();
+        news().broadcast("mine", News(1)).unwrap();
+        news().broadcast("all", News(2)).unwrap();
+        assert_eq!(heard(&listener).await, [2]);
+        process::send(me.pid(), ());
+        assert!(me.receive().await.is::<()>(), "what was packed for a server must not come here");
+    });
+}

@@ -358,13 +358,15 @@ impl Master {
     async fn within_limit(&mut self, top: Option<Top>, running: Option<Box<dyn Running>>) {
         let (node, name, limit) = (self.node(), self.spec.name.clone(), self.spec.shutdown_timeout);
         let mut alarm = limit.map(|limit| Alarm::at(node.clone(), node.now().saturating_add(limit)));
-        let mut closing = pin!(self.close(top, running));
+        let mut closing = Box::pin(self.close(top, running));
         let in_time = poll_fn(|cx| match (closing.as_mut().poll(cx), &mut alarm) {
             (Poll::Ready(()), _) => Poll::Ready(true),
             (Poll::Pending, Some(alarm)) => alarm.poll(cx).map(|()| false),
             (Poll::Pending, None) => Poll::Pending,
         })
         .await;
+        // One that is too slow is dropped in the middle, with what the program's callbacks hold.
+        panic::drop_quietly("a callback of an application", closing);
         if !in_time {
             report::too_slow(&node, &name, limit.unwrap_or_default());
         }

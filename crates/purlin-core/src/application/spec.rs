@@ -130,6 +130,7 @@ pub(super) trait Running: Send {
 
 struct Callbacks<A: Application>(A::Args);
 
+// Each callback begins inside its future: one that panics before it has made its own is caught with the rest of it.
 impl<A: Application> Module for Callbacks<A> {
     fn start(&self, start_type: StartType) -> Boxed<'static, Launched> {
         let args = self.0.clone();
@@ -140,21 +141,21 @@ impl<A: Application> Module for Callbacks<A> {
     }
 
     fn start_phase<'a>(&'a self, phase: &'a str, start_type: StartType) -> Boxed<'a, Result<(), Crash>> {
-        Box::pin(A::start_phase(phase, start_type, &self.0))
+        Box::pin(async move { A::start_phase(phase, start_type, &self.0).await })
     }
 }
 
 impl<A: Application> Running for A {
     fn prep_stop(&mut self) -> Boxed<'_, ()> {
-        Box::pin(Application::prep_stop(self))
+        Box::pin(async move { Application::prep_stop(self).await })
     }
 
     fn stop(self: Box<Self>) -> Boxed<'static, ()> {
-        Box::pin(Application::stop(*self))
+        Box::pin(async move { Application::stop(*self).await })
     }
 
     fn config_change<'a>(&'a mut self, change: &'a ConfigChange) -> Boxed<'a, Result<(), Crash>> {
-        Box::pin(Application::config_change(self, change))
+        Box::pin(async move { Application::config_change(self, change).await })
     }
 }
 

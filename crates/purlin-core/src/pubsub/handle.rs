@@ -24,13 +24,16 @@ pub struct PubSub<M, D = ()> {
 
 /// What a PubSub keeps of a subscription: how the subscriber takes messages, and its metadata.
 pub struct Subscription<M, D> {
+    /// Whom `pack` packs messages for. The registry behind a PubSub can be used like any other: what lies in it may be a copy that another
+    /// process has registered.
+    owner: Pid,
     pack: fn(M) -> Opaque,
     metadata: D,
 }
 
 impl<M, D: Clone> Clone for Subscription<M, D> {
     fn clone(&self) -> Self {
-        Subscription { pack: self.pack, metadata: self.metadata.clone() }
+        Subscription { owner: self.owner, pack: self.pack, metadata: self.metadata.clone() }
     }
 }
 
@@ -107,7 +110,7 @@ where
             return Err(PubSubError::NoProcess);
         }
         // The function is for the process whose handle `me` is, which is the one that is registered.
-        let subscription = Subscription { pack: P::__pack, metadata };
+        let subscription = Subscription { owner: me.__pid(), pack: P::__pack, metadata };
         Ok(self.registry.register(Arc::from(topic), subscription)?)
     }
 
@@ -229,7 +232,8 @@ fn deliver<M, D>(
     let dispatcher = hooks.and_then(|hooks| hooks.dispatcher.as_ref());
     let Some(subscribers) = tables.share(topic) else { return };
     for Entry { proc, value: subscription, .. } in subscribers.iter().filter(|entry| entry.is_live()) {
-        if except == Some(proc.pid()) {
+        // What is packed for one process must not reach another, whose state it would be handled with.
+        if subscription.owner != proc.pid() || except == Some(proc.pid()) {
             continue;
         }
         let message = match dispatcher {
