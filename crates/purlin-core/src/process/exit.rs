@@ -43,7 +43,10 @@ pub(crate) fn finish(proc: &Proc, reason: ExitReason) -> Option<ProcRef> {
     proc.node.rt().telling(true);
     let (outer, bound) = proc.mailbox.close(&proc.word);
     // SAFETY: we hold RUN.
-    let inner = proc.runner.with_mut(|r| unsafe { std::mem::take(&mut (*r).inner) });
+    let (inner, receiver) =
+        proc.runner.with_mut(|r| unsafe { (std::mem::take(&mut (*r).inner), (*r).receiver.take()) });
+    // A receive that was given up, or was on when the process ended, has left its waker here: mostly the process's own, which counts for it.
+    panic::drop_quietly("the waker of a receive", receiver);
     for envelope in inner.into_iter().chain(outer) {
         drop_message(envelope);
     }
