@@ -276,6 +276,10 @@ unsafe fn apply_marks<S: GenServer>(proc: &Proc, body: *mut Server<S>, cx: &mut 
     Step::Again
 }
 
+/// Sets the idle timeout, in place of one that is set.
+///
+/// # Safety
+/// The caller holds RUN of a process of server `S`, and `body` is its body.
 unsafe fn set_idle_timeout<S: GenServer>(
     proc: &Proc,
     body: *mut Server<S>,
@@ -296,6 +300,9 @@ unsafe fn set_idle_timeout<S: GenServer>(
 }
 
 /// Starts `terminate`, and polls it once.
+///
+/// # Safety
+/// The caller holds RUN of a process of server `S`, and `body` is its body; no frame is pending.
 unsafe fn begin_terminate<S: GenServer>(
     proc: &Proc,
     body: *mut Server<S>,

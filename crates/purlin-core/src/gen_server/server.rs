@@ -239,6 +239,10 @@ impl<F: Future<Output = ()> + Send> Frame for EndFrame<F> {
     fn give_up(self: Pin<&mut Self>, _: *mut Marks) {}
 }
 
+/// `init` has failed: keeps the reason for the starter, and ends the process.
+///
+/// # Safety
+/// The caller holds RUN of the process of server `S` that `body` belongs to.
 pub(super) unsafe fn init_failed<S: GenServer>(body: *mut Server<S>, reason: ExitReason) -> Step {
     // SAFETY: the caller holds RUN.
     unsafe { (*body).rare().failure = Some(StartError::Failed(reason.clone())) };
@@ -246,6 +250,9 @@ pub(super) unsafe fn init_failed<S: GenServer>(body: *mut Server<S>, reason: Exi
 }
 
 /// `init` has returned: tells the starter, or ends the process.
+///
+/// # Safety
+/// The caller holds RUN of a process of server `S`, and `body` is its body.
 pub(super) unsafe fn init_done<S: GenServer>(proc: &Proc, body: *mut Server<S>) -> Step {
     // SAFETY: the caller holds RUN.
     unsafe {
@@ -300,6 +307,10 @@ pub(crate) fn update_held<S: GenServer>(proc: &Proc, body: *mut Server<S>) {
     }
 }
 
+/// Takes off the idle timeout, if one is set.
+///
+/// # Safety
+/// The caller holds RUN of a process of server `S`, and `body` is its body.
 pub(super) unsafe fn cancel_idle_timeout<S: GenServer>(proc: &Proc, body: *mut Server<S>) {
     // SAFETY: the caller holds RUN.
     if let Some((timer, _)) = unsafe { (*body).rare.as_mut() }.and_then(|r| r.idle.take()) {
